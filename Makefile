@@ -1,0 +1,83 @@
+# Every target is what a person could type; CI calls the same ones.
+#   make run    build, then list, describe and talk to the token (the virtual one if none is plugged in)
+#   make test   everything that must hold: lint, unit tests, static builds, end-to-end machine
+#   make help   the rest
+
+GO       ?= go
+BUILD    := build
+PREFIX   ?= /usr/local
+UDEVDIR  ?= /usr/lib/udev/rules.d
+FUZZTIME ?= 20s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -X main.version=$(VERSION)
+TOOL     := $(GO) tool -modfile=internal/tools/go.mod
+export GO LDFLAGS
+
+# Evaluated where it is used, after `deps` may have installed a compiler.
+CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
+
+.DEFAULT_GOAL := build
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak golden deps deps-e2e install uninstall clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## build/kaztoken, with libusb if it is installed, else without cgo
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=$(CGO) $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BUILD)/kaztoken ./cmd/kaztoken
+
+run: ## build and show the token at work
+	@.ci/deps .ci/packages || echo "run: going on without cgo: the usbfs driver is used"
+	@$(MAKE) --no-print-directory build
+	@.ci/show $(BUILD)/kaztoken
+
+deps: ## install what a build needs (Debian, through apt)
+	.ci/deps .ci/packages
+
+deps-e2e: ## install what the end-to-end machine needs as well
+	.ci/deps .ci/packages e2e/packages.txt
+
+test: deps-e2e check unit nocgo cross e2e ## everything; under 15 minutes on two cores
+	@cat $(BUILD)/e2e-skipped 2>/dev/null || echo "make test: all passed, end-to-end machine included"
+
+check: ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "not gofmt-clean: $$files"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+unit: ## unit tests with the race detector
+	$(GO) test -race ./...
+
+nocgo: ## the same without cgo
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 $(GO) test ./...
+
+cross: ## static programs for every target, with their sizes
+	@mkdir -p $(BUILD)
+	.ci/cross $(BUILD)
+
+e2e: ## the end-to-end machine: a real kernel under QEMU
+	$(GO) test -tags e2e -count=1 -timeout 14m -v ./e2e
+
+bench: ## benchmarks in process, then in the machine beside the stock driver
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -tags e2e -count=1 -timeout 40m -v ./e2e -args -e2e.bench
+
+fuzz: ## every fuzz test for FUZZTIME each
+	.ci/fuzz $(FUZZTIME)
+
+golden: ## rewrite generated and golden files; review the difference
+	$(GO) generate ./...
+
+install: build ## DESTDIR= PREFIX= UDEVDIR=
+	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
+	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/kaztoken $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/kaztoken
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,221 @@
+// Package kaztoken_test holds the import rules of docs/architecture.md: which
+// room may know which other room, each with the reason why.
+package kaztoken_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "kaztoken"
+
+// A room is one package, or with a trailing /... a package and all below it.
+// may lists what its non-test files import besides the standard library; an
+// entry that ends in /... allows everything below it too.
+type room struct {
+	path string
+	may  []string
+	why  string
+}
+
+var rooms = []room{
+	{"internal/iso7816", nil,
+		"the card's language is shared by every room and must not depend on any of them"},
+	{"internal/secret", []string{"golang.org/x/sys/..."},
+		"wiping and locking memory needs the system and nothing else"},
+	{"usb", nil,
+		"what a device and a pipe are must be usable by every transport and by the doubles"},
+	{"usb/libusb", []string{"usb", "github.com/google/gousb"},
+		"the one cgo transport: a leaf, so that everything else builds without C"},
+	{"usb/usbfs", []string{"usb", "golang.org/x/sys/..."},
+		"a transport knows pipes, not readers"},
+	{"usb/usbip", []string{"usb"},
+		"it exports any software device, not only readers"},
+	{"udev", []string{"usb", "golang.org/x/sys/..."},
+		"finding devices does not need to know how to talk to them"},
+	{"udev/...", []string{"udev"},
+		"generators of files that packages install"},
+	{"ccid", []string{"usb", "ccid/t1", "ccid/t0", "internal/iso7816"},
+		"the driver knows a pipe below it and nothing above it"},
+	{"ccid/t1", []string{"internal/iso7816"},
+		"a protocol is a state machine without input or output"},
+	{"ccid/t0", []string{"internal/iso7816"},
+		"a protocol is a state machine without input or output"},
+	{"ccid/ccidsim", []string{"usb", "ccid/t1", "internal/iso7816"},
+		"the double follows the documents; it must not share the driver's code and with it the driver's mistakes"},
+	{"firmware/emu", []string{"internal/iso7816", "internal/secret"},
+		"the software card follows the documents, not our management layer"},
+	{"internal/host", []string{"udev", "usb", "usb/libusb", "usb/usbfs", "ccid", "ccid/ccidsim", "firmware/emu",
+		"internal/iso7816", "github.com/sirupsen/logrus"},
+		"the supervisor joins the rooms, so nothing below may import it"},
+	{"cmd/...", []string{"kaztoken/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "golang.org/x/sys/...", "golang.org/x/term"},
+		"a program is a thin shell over everything"},
+	{"e2e/...", []string{"kaztoken/...", "golang.org/x/sys/..."},
+		"end-to-end tests drive the whole product"},
+}
+
+// bans hold whatever the rows above say, for test files too where tests is set.
+var bans = []struct {
+	what   string
+	except []string
+	tests  bool
+	why    string
+}{
+	{"github.com/google/gousb", []string{"usb/libusb"}, true,
+		"gousb is cgo and panics; one leaf package contains it"},
+	{"github.com/ebfe/scard", []string{"bridge/pcsc"}, true,
+		"scard is cgo; one leaf package contains it"},
+	{"github.com/sirupsen/logrus", []string{"internal/host", "cmd/..."}, false,
+		"libraries return errors or call a hook; only programs log"},
+	{"C", []string{"usb/libusb", "bridge/pcsc", "cmd/libifdkaztoken", "cmd/libkaztoken-pkcs11"}, true,
+		"cgo stays in leaves, so that CGO_ENABLED=0 builds everything else"},
+}
+
+// pure are the packages with no input, output or clock.
+var (
+	pure       = []string{"internal/iso7816", "ccid/t1", "ccid/t0", "bridge/wire", "firmware/pkcs15"}
+	impure     = []string{"net", "net/...", "os", "os/...", "time", "syscall"}
+	pureReason = "a protocol package has no input, output or clock: its caller owns them"
+)
+
+func matches(pattern, path string) bool {
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == base || strings.HasPrefix(path, base+"/")
+	}
+	return pattern == path
+}
+
+func matchesAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
+}
+
+// rowOf finds the most specific row: an exact path before a /... pattern.
+func rowOf(pkg string) (room, bool) {
+	for _, exact := range []bool{true, false} {
+		for _, r := range rooms {
+			if exact == (r.path == pkg) && matches(r.path, pkg) {
+				return r, true
+			}
+		}
+	}
+	return room{}, false
+}
+
+// standard reports whether path is of the standard library: its first element
+// has no dot, and it is not of this module.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return path != "C" && first != module && !strings.Contains(first, ".")
+}
+
+type importLine struct {
+	pkg, file, path string
+	test            bool
+}
+
+// imports reads the import clauses of every Go file whatever its build
+// constraints, so that a rule holds on all systems at once.
+func imports(t *testing.T) []importLine {
+	t.Helper()
+	var all []importLine
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() {
+			if name != "." && (strings.HasPrefix(base, ".") || base == "testdata" || base == "build" || name == "internal/tools") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(base, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			all = append(all, importLine{
+				pkg:  filepath.ToSlash(filepath.Dir(name)),
+				file: filepath.ToSlash(name),
+				path: path,
+				test: strings.HasSuffix(base, "_test.go"),
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatal("no import found: the test runs in the wrong folder")
+	}
+	return all
+}
+
+func TestImportRules(t *testing.T) {
+	for _, im := range imports(t) {
+		if im.pkg == "." {
+			continue
+		}
+		row, ok := rowOf(im.pkg)
+		if !ok {
+			t.Errorf("%s: package %s has no row in the table of rooms", im.file, im.pkg)
+			continue
+		}
+		local := strings.TrimPrefix(im.path, module+"/")
+		if !im.test && !standard(im.path) && im.path != "C" && local != im.pkg &&
+			!matchesAny(row.may, local) && !matchesAny(row.may, im.path) {
+			t.Errorf("%s imports %s: %s", im.file, im.path, row.why)
+		}
+		for _, ban := range bans {
+			if im.path == ban.what && (ban.tests || !im.test) && !matchesAny(ban.except, im.pkg) {
+				t.Errorf("%s imports %s: %s", im.file, im.path, ban.why)
+			}
+		}
+		if !im.test && slices.Contains(pure, im.pkg) && matchesAny(impure, im.path) {
+			t.Errorf("%s imports %s: %s", im.file, im.path, pureReason)
+		}
+	}
+}
+
+// TestImportRulesCatch proves that the matching above can fail.
+func TestImportRulesCatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"usb", "usb", true},
+		{"usb", "usb/libusb", false},
+		{"cmd/...", "cmd/kaztoken", true},
+		{"cmd/...", "cmdline", false},
+		{"net/...", "net/http", true},
+	} {
+		if got := matches(c.pattern, c.path); got != c.want {
+			t.Errorf("matches(%q, %q) = %v, want %v", c.pattern, c.path, got, c.want)
+		}
+	}
+	for path, want := range map[string]bool{"os": true, "encoding/hex": true, "kaztoken/usb": false, "golang.org/x/sys/unix": false, "C": false} {
+		if got := standard(path); got != want {
+			t.Errorf("standard(%q) = %v, want %v", path, got, want)
+		}
+	}
+	if r, ok := rowOf("usb/libusb"); !ok || r.path != "usb/libusb" {
+		t.Errorf("rowOf(usb/libusb) = %v, %v", r.path, ok)
+	}
+	if r, ok := rowOf("udev/genrules"); !ok || r.path != "udev/..." {
+		t.Errorf("rowOf(udev/genrules) = %v, %v", r.path, ok)
+	}
+}
