@@ -176,6 +176,9 @@ func (d *ClassDescriptor) repairClocks(say func(string, ...any)) {
 		if *c.khz > clockInHz {
 			say("%s %d: taken as Hz", c.name, *c.khz)
 			*c.khz /= 1000
+			if *c.khz > clockInHz {
+				*c.khz = 0 // nor is that a frequency
+			}
 		}
 	}
 	if d.DefaultClock == 0 || d.DefaultClock > maxPlausibleClock {
