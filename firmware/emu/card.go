@@ -18,7 +18,7 @@
 //	00 CA  GET DATA             01 81, the token id
 //	80 40  RESET ACCESS RIGHTS  drops all logins
 //	80 EC  ECHO                 of ours: see below
-//	80 ED  ECHO with no answer  of ours
+//	80 EE  ECHO of data         of ours
 //
 // # ECHO
 //
@@ -31,9 +31,10 @@
 // its own Le asks for: that is how T=0, which has no case 4, comes to them.
 // Data of 65,535 and answers of 65,536 bytes work.
 //
-// 80 ED is the same and never has response data. T=0 cannot tell case 1 from a
-// case 2 that asks for 256 bytes (ISO 7816-3:2006 §12.2.2); a command that never
-// answers with data can be sent as case 1 everywhere.
+// 80 EE is the same, except that a command without data has no response data
+// either. T=0 cannot tell case 1 from a case 2 that asks for 256 bytes, and a
+// card learns only from the instruction which way the data goes (ISO
+// 7816-3:2006 §10.3.2, §12.2): there, EC is for case 2 and EE for cases 1, 3, 4.
 package emu
 
 import (
@@ -165,6 +166,18 @@ func (c *Card) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	return sw.AppendTo(dst), nil
 }
 
+// Incoming reports whether a command of T=0 with a P3 other than 00 brings data
+// to the card: a card of that protocol knows it by the instruction alone.
+func (c *Card) Incoming(cla, ins byte) bool {
+	switch {
+	case cla == 0x00:
+		return ins == 0x20 || ins == 0xA4 || ins == 0xD6
+	case cla == 0x80:
+		return ins == 0xEE
+	}
+	return false
+}
+
 // execute finds the command and appends its whole response data, however much
 // was asked for.
 func (c *Card) execute(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
@@ -194,8 +207,8 @@ func (c *Card) execute(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
 			return dst, c.resetAccessRights(cmd)
 		case 0xEC:
 			return c.echoCommand(dst, cmd)
-		case 0xED:
-			return dst, c.echoQuiet(cmd)
+		case 0xEE:
+			return c.echoData(dst, cmd)
 		}
 	default:
 		return dst, iso7816.SWWrongCLA

@@ -179,9 +179,13 @@ func TestCommands(t *testing.T) {
 			"80 C0 00 00 05", "0A 0B 0C 0A 0B 90 00",
 			"80 C0 00 00 05", "69 85",
 		}},
-		{"quiet echo", []string{
-			"80 ED 00 00 02 0A 0B", "90 00",
-			"80 ED 00 00 00", "90 00",
+		{"echo of data", []string{
+			"80 EE 00 00 02 0A 0B", "90 00",
+			"00 C0 00 00 03", "0A 0B 0A 90 00",
+			"80 EE 00 00 02 0A 0B 03", "0A 0B 0A 90 00",
+			"80 EE 00 00 00", "90 00",
+			"80 EE 00 00", "90 00",
+			"00 C0 00 00 03", "69 85",
 			"80 EC 00 00 03", "0A 0B 0A 90 00",
 		}},
 		{"unknown", []string{
@@ -285,6 +289,20 @@ func TestEchoSizes(t *testing.T) {
 			if !bytes.Equal(got, want) {
 				t.Errorf("Nc %d Ne %d: answer of %d bytes is not the echo", nc, ne, len(got))
 			}
+		}
+	}
+}
+
+func TestIncoming(t *testing.T) {
+	for _, tt := range []struct {
+		cla, ins byte
+		want     bool
+	}{
+		{0x00, 0xA4, true}, {0x00, 0xD6, true}, {0x00, 0x20, true}, {0x80, 0xEE, true},
+		{0x00, 0xB0, false}, {0x00, 0xCA, false}, {0x80, 0xEC, false}, {0x80, 0xA4, false}, {0xA0, 0xA4, false},
+	} {
+		if got := New().Incoming(tt.cla, tt.ins); got != tt.want {
+			t.Errorf("%02X %02X: got %v, want %v", tt.cla, tt.ins, got, tt.want)
 		}
 	}
 }

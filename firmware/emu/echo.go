@@ -17,10 +17,12 @@ func (c *Card) echoCommand(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW)
 	return c.appendEcho(dst, cmd, cmd.Ne), iso7816.SWOK
 }
 
-// echoQuiet is ECHO with no answer, 80 ED.
-func (c *Card) echoQuiet(cmd iso7816.Command) iso7816.SW {
-	c.remember(cmd.Data)
-	return iso7816.SWOK
+// echoData is ECHO of data, 80 EE.
+func (c *Card) echoData(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
+	if len(cmd.Data) == 0 {
+		return dst, iso7816.SWOK
+	}
+	return c.echoCommand(dst, cmd)
 }
 
 func (c *Card) remember(data []byte) {
