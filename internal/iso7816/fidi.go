@@ -1,6 +1,6 @@
 package iso7816
 
-import "math/bits"
+import "math"
 
 // DefaultFiDi codes F = 372 and D = 1, in force after every reset in
 // negotiable mode (ISO 7816-3:2006 §8.3).
@@ -47,26 +47,21 @@ func D(index byte) int {
 func fiDiKnown(fidi byte) bool { return clockRates[fidi>>4].f != 0 && baudRates[fidi&0xF] != 0 }
 
 // Rate is the bit rate f·D/F that fidi (Fi high nibble, Di low) gives at a
-// clock in kHz, in bit/s, rounded down.
+// clock in kHz, in bit/s, rounded down. It stops at the largest uint32.
 func Rate(fidi byte, clock uint32) uint32 {
-	return uint32(uint64(clock) * 1000 * uint64(D(fidi&0xF)) / uint64(F(fidi>>4)))
+	rate := uint64(clock) * 1000 * uint64(D(fidi&0xF)) / uint64(F(fidi>>4))
+	return uint32(min(rate, math.MaxUint32))
 }
 
 // Nanoseconds is how long n elementary time units of F/(D·f) last at a clock in
 // kHz, rounded up so that a wait made of it is never too short. A clock of 0 is
-// not known and gives 0; a time beyond an int64 gives the largest one.
+// not known and gives 0.
 func Nanoseconds(n uint32, fidi byte, clock uint32) int64 {
 	if clock == 0 {
 		return 0
 	}
+	// n·F·10⁶ is below 2⁶³ for the largest F, 2048.
+	num := uint64(n) * uint64(F(fidi>>4)) * 1_000_000
 	den := uint64(D(fidi&0xF)) * uint64(clock)
-	// n·F·10⁶ takes up to 63 bits: 2³² · 2048 · 10⁶ does not fit in 64.
-	hi, lo := bits.Mul64(uint64(n)*uint64(F(fidi>>4)), 1_000_000)
-	lo, carry := bits.Add64(lo, den-1, 0)
-	hi += carry
-	if hi >= den {
-		return 1<<63 - 1
-	}
-	q, _ := bits.Div64(hi, lo, den)
-	return int64(min(q, 1<<63-1))
+	return int64((num + den - 1) / den)
 }
