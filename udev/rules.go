@@ -44,10 +44,14 @@ func Rules(o RulesOptions) ([]byte, error) {
 	line(`ENV{DEVTYPE}!="usb_device", GOTO="kaztoken_end"`)
 	line("")
 	line("# Devices known by their ids.")
+	known := "kaztoken_access"
+	if o.PCSCLiteIgnore {
+		known = "kaztoken_known"
+	}
 	for _, d := range devices {
 		line("# %s", d.Name)
-		line(`SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", ATTR{idProduct}=="%04x", GOTO="kaztoken_known"`,
-			d.Vendor, d.Product)
+		line(`SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", ATTR{idProduct}=="%04x", GOTO="%s"`,
+			d.Vendor, d.Product, known)
 	}
 	line("")
 	line("# Any other reader, by the class of one of its interfaces.")
@@ -57,15 +61,15 @@ func Rules(o RulesOptions) ([]byte, error) {
 	}
 	line(`GOTO="kaztoken_end"`)
 	line("")
-	line(`LABEL="kaztoken_known"`)
 	if o.PCSCLiteIgnore {
 		line("# pcscd leaves these to kaztoken; its own rules must not take the group either.")
+		line(`LABEL="kaztoken_known"`)
 		line(`ENV{PCSCLITE_IGNORE}="1"`)
 		if o.Group != "" {
 			line(`GROUP:="%s"`, o.Group)
 		}
+		line("")
 	}
-	line("")
 	line(`LABEL="kaztoken_access"`)
 	access := `MODE="0660", TAG+="uaccess"`
 	if o.Group != "" {
