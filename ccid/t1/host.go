@@ -49,12 +49,13 @@ import (
 
 // Ceilings of one exchange, besides the two repeats of any one block.
 const (
-	maxFailures  = 3     // consecutive: the original and two repeats (rule 7.4)
-	maxRepeats   = 20    // blocks sent that bring nothing forward
-	maxResynchs  = 3     // rounds of S(RESYNCH), of up to maxFailures requests each
-	maxSupervise = 3     // S(IFS request) and, apart, S(ABORT request) of the card
-	maxResponse  = 65538 // response APDU, bytes: 65536 and the status word
-	startIFS     = 32    // IFSC and IFSD without any other word (§11.4.2)
+	maxFailures = 3     // consecutive: the original and two repeats (rule 7.4)
+	maxRepeats  = 20    // blocks sent that bring nothing forward
+	maxResynchs = 3     // rounds of S(RESYNCH), of up to maxFailures requests each
+	maxIFS      = 3     // S(IFS request) of the card between two other blocks (rule 8)
+	maxAborts   = 3     // S(ABORT request) of the card
+	maxResponse = 65538 // response APDU, bytes: 65536 and the status word
+	startIFS    = 32    // IFSC and IFSD without any other word (§11.4.2)
 )
 
 var (
@@ -316,8 +317,9 @@ func (h *Host) Withdraw() {
 // Abort asks for the exchange to be given up. It takes effect with the next
 // Step in which the Host has the right to send: S(ABORT request) in place of
 // the next part of the command, or in place of the acknowledgement of a part
-// of the response. The exchange then ends with ErrAborted. If no such chance
-// comes, it ends as if Abort had not been called.
+// of the response, and S(RESYNCH request) to put the numbers straight. The
+// exchange then ends with ErrAborted. If no such chance comes, it ends as if
+// Abort had not been called.
 func (h *Host) Abort() { h.abort = true }
 
 // start prepares an exchange. It reports false if the link cannot begin one.
@@ -335,7 +337,7 @@ func (h *Host) start(dst []byte) bool {
 func (h *Host) end(next state) {
 	h.state, h.secure = next, false
 	h.apdu, h.dst = nil, nil
-	clear(h.last[:h.lastLen])
+	clear(h.last[:])
 	h.lastLen = 0
 }
 

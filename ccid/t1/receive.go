@@ -93,7 +93,7 @@ func (h *Host) receiveI(b Block) Step {
 		h.outstanding = false
 	}
 	h.nr ^= 1
-	h.failures, h.silent, h.verdict = 0, true, nil
+	h.failures, h.ifsRequests, h.silent, h.verdict = 0, 0, true, nil
 	h.final = true // the card has decided, whatever it had seen
 
 	h.total += len(b.INF)
@@ -120,7 +120,12 @@ func (h *Host) receiveI(b Block) Step {
 
 func (h *Host) receiveR(b Block) Step {
 	switch h.state {
-	case aborted: // the card hands over the right to send
+	case aborted:
+		if b.PCB&(ErrorEDC|ErrorOther) != 0 {
+			// A complaint, not the right to send: the card may be at its new
+			// chain already, which must not answer the next command.
+			return h.failure(ErrorOther)
+		}
 		h.ns = b.Seq()
 		if h.verdict == nil {
 			h.verdict = h.outcome(ErrAborted)
@@ -137,7 +142,7 @@ func (h *Host) receiveR(b Block) Step {
 	h.ns ^= 1
 	h.outstanding = false
 	h.off += h.part
-	h.failures, h.silent = 0, true
+	h.failures, h.ifsRequests, h.silent = 0, 0, true
 	if h.abort {
 		return h.sendRequest(AbortChain)
 	}
@@ -155,7 +160,7 @@ func (h *Host) receiveS(b Block) Step {
 	case IFS:
 		size := b.INF[0]
 		h.ifsRequests++
-		if size == 0 || size > MaxINF || h.ifsRequests > maxSupervise {
+		if size == 0 || size > MaxINF || h.ifsRequests > maxIFS {
 			return h.failure(ErrorOther)
 		}
 		h.ifsc = int(size)
@@ -163,7 +168,7 @@ func (h *Host) receiveS(b Block) Step {
 		return h.send(IFS|SResponse, b.INF)
 	case AbortChain:
 		h.abortRequests++
-		if h.abortRequests > maxSupervise {
+		if h.abortRequests > maxAborts {
 			return h.failure(ErrorOther)
 		}
 		switch h.state {
@@ -190,7 +195,11 @@ func (h *Host) receiveResponse(b Block) Step {
 		h.ifsd = int(h.ifs)
 		return h.finish(nil)
 	case AbortChain:
-		return h.finish(h.outcome(ErrAborted))
+		// Whether the card counts the block that we answered by the request is
+		// not settled by the standard. With numbers in doubt it would take our
+		// next complaint for an acknowledgement, and a part would be lost.
+		h.verdict = h.outcome(ErrAborted)
+		return h.resynch()
 	}
 	return h.resynched()
 }
