@@ -1,0 +1,163 @@
+//go:build cgo && (linux || darwin)
+
+package libusb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"kaztoken/usb"
+)
+
+// errDeadline is the end of a call by its deadline.
+var errDeadline = fmt.Errorf("%w: %w", usb.ErrTimeout, context.DeadlineExceeded)
+
+// call is the context that gousb sees in the transfers of one endpoint. Its
+// Done channel closes at the caller's deadline, when the caller's context is
+// cancelled, or when the pipe ends the call, whichever is first.
+//
+// It is reused from transfer to transfer, and makes a new channel only after
+// the old one was closed. begin, end and the transfer between them are one
+// goroutine's; hold, resume and terminate may come from any.
+type call struct {
+	mu       sync.Mutex // guards the following
+	done     chan struct{}
+	cause    error // why done is closed, nil while it is open
+	ended    error // why no call may begin any more
+	held     error // why none may begin for now
+	active   bool
+	deadline time.Time // of the active call, zero if it has none
+	timer    *time.Timer
+	serial   uint64 // of the call, so that a late AfterFunc does not hit the next
+	unhook   func() bool
+}
+
+// begin starts a call, or says why it may not start.
+func (c *call) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return causeOf(err)
+	}
+	deadline, ok := ctx.Deadline()
+	left := time.Until(deadline)
+	if ok && left <= 0 {
+		return errDeadline
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	if c.held != nil {
+		return c.held
+	}
+	if c.done == nil || c.cause != nil {
+		c.done, c.cause = make(chan struct{}), nil
+	}
+	c.active, c.deadline = true, deadline
+	c.serial++
+	if ok {
+		if c.timer == nil {
+			c.timer = time.AfterFunc(left, c.expire)
+		} else {
+			c.timer.Reset(left)
+		}
+	}
+	if ctx.Done() != nil {
+		serial := c.serial
+		c.unhook = context.AfterFunc(ctx, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.serial == serial {
+				c.close(causeOf(ctx.Err()))
+			}
+		})
+	}
+	return nil
+}
+
+// end finishes the call and tells why it was cancelled, nil if it was not.
+func (c *call) end() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deadline.IsZero() {
+		c.timer.Stop()
+	}
+	if c.unhook != nil {
+		c.unhook()
+		c.unhook = nil
+	}
+	c.active, c.deadline = false, time.Time{}
+	return c.cause
+}
+
+// hold ends the active call, if there is one, and lets none begin until resume.
+func (c *call) hold(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = cause
+	c.close(cause)
+}
+
+func (c *call) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = nil
+}
+
+// terminate ends the active call and lets no other begin.
+func (c *call) terminate(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.ended = cause
+	}
+	c.close(cause)
+}
+
+// expire is the timer's. It may be late and find another call than the one it
+// was set for, whose deadline it then goes by.
+func (c *call) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		c.close(errDeadline)
+	}
+}
+
+// close is called with mu held.
+func (c *call) close(cause error) {
+	if c.active && c.cause == nil {
+		c.cause = cause
+		close(c.done)
+	}
+}
+
+// causeOf words the end of a caller's context as Pipe promises it.
+func causeOf(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errDeadline
+	}
+	return err
+}
+
+// Done is called by the goroutine between begin and end.
+func (c *call) Done() <-chan struct{} { return c.done }
+
+func (c *call) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+func (c *call) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deadline, !c.deadline.IsZero()
+}
+
+func (c *call) Value(any) any { return nil }
+
+var _ context.Context = (*call)(nil)
