@@ -25,8 +25,7 @@ type Reader struct {
 	clocks []uint32 // kHz, ascending; nil if the reader has no list
 	rates  []uint32 // bit/s, ascending; nil if the reader has no list
 
-	watch *watcher // nil if nothing has to be watched
-	wg    sync.WaitGroup
+	wg sync.WaitGroup // the goroutines of the watch over the cards
 
 	quit     chan struct{} // closed by Close: no new calls
 	quitOnce sync.Once

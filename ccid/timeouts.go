@@ -98,13 +98,11 @@ func timingOf(atr iso7816.ATR, fidi byte, clock uint32) timing {
 	}
 }
 
-// etus is the time of n elementary time units.
+// etus is the time of n elementary time units of F/(D·f).
 func (t timing) etus(n uint32) time.Duration {
 	return time.Duration(iso7816.Nanoseconds(n, t.fidi, t.clock))
 }
 
-// etu is one elementary time unit, F/(D·f).
-func (t timing) etu() time.Duration { return t.etus(1) }
 
 // egt is the time of n characters with their guard time, for protocol p.
 func (t timing) egt(n uint32, p iso7816.Protocol) time.Duration {

@@ -46,7 +46,7 @@ func TestWaitingTimes(t *testing.T) {
 		{"soft T=0", fast.soft(iso7816.T0), 2785600 * µs, 100 * µs},
 		{"extension x3", slow.extended(3), 10583 * time.Millisecond, time.Millisecond},
 		{"extension x0 is x1", fast.extended(0), 5 * time.Second, time.Nanosecond},
-		{"extension x255", fast.extended(255), 730032 * time.Millisecond, 10 * time.Millisecond},
+		{"extension x255", fast.extended(255), 730047 * time.Millisecond, time.Millisecond},
 		{"S(WTX) 1", fast.waitingTime(1), 5 * time.Second, time.Nanosecond},
 		{"S(WTX) 5", slow.waitingTime(5), 9986 * time.Millisecond, time.Millisecond},
 	} {
