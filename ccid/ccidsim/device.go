@@ -70,7 +70,8 @@ type Device struct {
 	interrupt  inbound
 	outHalted  bool
 	partial    []byte // of a message that comes in several transfers
-	seq        int    // bSeq of the last command, -1 before the first
+	command    command
+	seq        int // bSeq of the last command, -1 before the first
 	faults     faults
 	trace      func(Where, []byte)
 	held       []heldMessage

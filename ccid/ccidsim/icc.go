@@ -15,6 +15,7 @@ type icc struct {
 	timed    Timed    // or nil
 	directed Directed // or nil
 	atr      iso7816.ATR
+	common   bool // card and reader have a protocol in common
 
 	protocol iso7816.Protocol // in force
 	fidi     byte             // speed in force
@@ -62,6 +63,10 @@ func (i *icc) reset(cold bool) []byte {
 	i.protocol = atr.Default()
 	i.fidi = iso7816.DefaultFiDi
 	i.ppsOpen = true
+	i.common = false
+	for _, p := range atr.Protocols() {
+		i.common = i.common || i.s.d.profile.Interface.Reader.Protocols&(1<<p) != 0
+	}
 	if p, implicit, specific := atr.Specific(); specific {
 		i.protocol = p
 		i.ppsOpen = false

@@ -147,54 +147,56 @@ func (d *Device) take(msg []byte, f Fault) error {
 		d.faults.answer = f
 	}
 
-	c, ok := d.parse(msg)
-	if !ok {
+	if !d.parse(msg) {
 		return nil
 	}
+	c := &d.command
 	s := d.slots[c.slot]
 	switch f.Kind {
 	case Hang:
 		s.state, s.seq = hung, c.seq
 		return nil
 	case ErrorCode:
-		d.refuse(&c, byte(f.Value))
+		d.refuse(c, byte(f.Value))
 		return nil
 	case CardOut:
 		if s.icc != nil {
 			s.remove()
 		}
 	}
-	s.handle(&c)
+	s.handle(c)
 	return nil
 }
 
-// parse checks what all commands have in common and answers those that fail it.
-// A message without a whole header cannot be answered: both endpoints halt.
-func (d *Device) parse(msg []byte) (c command, ok bool) {
+// parse reads d.command, checks what all commands have in common and answers those
+// that fail it. A message without a whole header cannot be answered: both endpoints
+// halt.
+func (d *Device) parse(msg []byte) bool {
 	if len(msg) < headerLen {
 		d.violation("message of %d bytes", len(msg))
 		d.outHalted, d.bulkIn.halted = true, true
 		d.bulkIn.signal()
-		return c, false
+		return false
 	}
-	c = command{kind: msg[0], slot: msg[5], seq: msg[6], param: [3]byte(msg[7:10]), data: msg[headerLen:]}
+	d.command = command{kind: msg[0], slot: msg[5], seq: msg[6], param: [3]byte(msg[7:10]), data: msg[headerLen:]}
+	c := &d.command
 	if d.seq == int(c.seq) && c.kind != typeAbort {
 		d.violation("%02X: bSeq %02X used twice", c.kind, c.seq)
 	}
 	d.seq = int(c.seq)
 	if int(c.slot) >= len(d.slots) {
 		d.violation("%02X: slot %d", c.kind, c.slot)
-		d.refuse(&c, errBadSlot)
-		return c, false
+		d.refuse(c, errBadSlot)
+		return false
 	}
 	length := binary.LittleEndian.Uint32(msg[1:])
 	limit := int(d.profile.Interface.Reader.MaxMessageLength)
 	if uint64(length) != uint64(len(c.data)) || len(msg) > limit {
 		d.violation("%02X: dwLength %d in a message of %d bytes, at most %d", c.kind, length, len(msg), limit)
-		d.refuse(&c, errBadLength)
-		return c, false
+		d.refuse(c, errBadLength)
+		return false
 	}
-	return c, true
+	return true
 }
 
 // refuse answers a command with a bError.

@@ -451,6 +451,10 @@ func TestCharacterT1(t *testing.T) {
 }
 
 func TestExtendedChaining(t *testing.T) {
+	synctest.Test(t, spokenChaining)
+}
+
+func spokenChaining(t *testing.T) {
 	card := newScripted(t, kaztokenATR,
 		"00 DA 01 01 64"+seq(0, 100), "9000",
 		"00 CA 01 01 78", seq(0, 120)+"9000")

@@ -162,7 +162,7 @@ func (s *slot) xfrAPDU(c *command) {
 	case d.profile.level() == usb.ShortAPDU && (len(apdu) > iso7816.MaxShortCommand || len(apdu) > 5 && apdu[4] == 0):
 		s.badParameter(c, errProtocol, "extended APDU at short APDU level")
 		return
-	case !s.speaks():
+	case !s.icc.common:
 		d.refuse(c, errProtocol)
 		return
 	}
@@ -173,16 +173,6 @@ func (s *slot) xfrAPDU(c *command) {
 	h := header(typeDataBlock, c.slot, c.seq, 0, 0, 0)
 	msg, err := s.icc.transmit(d.ctx, append(d.bulkIn.buffer(), h[:]...), apdu)
 	s.finish(s.complete(msg, err), 0)
-}
-
-// speaks reports whether card and reader have a protocol in common.
-func (s *slot) speaks() bool {
-	for _, p := range s.icc.atr.Protocols() {
-		if s.d.profile.Interface.Reader.Protocols&(1<<p) != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // complete turns header and response APDU into the answer, chained if it is too
