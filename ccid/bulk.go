@@ -166,7 +166,10 @@ func (l *bulkLink) send(ctx context.Context, s *Slot, m Message) error {
 	if broken != nil { // by another slot, this very moment
 		return fmt.Errorf("%v: %w: %w", m.Type, ErrCardReset, broken)
 	}
-	return l.write(ctx, s, m, l.r.timeouts.BulkOut)
+	err := l.write(ctx, s, m, l.r.timeouts.BulkOut)
+	// A message that the reader did not take to its end is none.
+	s.sent = !errors.Is(err, usb.ErrShortWrite) && !errors.Is(err, usb.ErrStall)
+	return err
 }
 
 // write is send for a caller that holds out and knows the state of the link.
@@ -184,10 +187,7 @@ func (l *bulkLink) write(ctx context.Context, s *Slot, m Message, limit time.Dur
 	if l.r.hook != nil {
 		s.traceCommand(s.tx)
 	}
-	s.sent = true
 	if err := l.put(ctx, s.tx, limit); err != nil {
-		// A message that the reader did not take to its end is none.
-		s.sent = !errors.Is(err, usb.ErrShortWrite) && !errors.Is(err, usb.ErrStall)
 		l.forget(s)
 		l.breakDown(err)
 		return fmt.Errorf("%v: %w", m.Type, err)

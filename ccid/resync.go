@@ -32,9 +32,7 @@ func (l *bulkLink) giveUp(s *Slot, t MessageType, cause error) error {
 		l.r.end(cause)
 	case errors.Is(cause, usb.ErrTimeout), errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded),
 		errors.Is(cause, errWrongType):
-		sent := s.sent
 		err := l.abort(s, l.abortLimit(t), cause)
-		s.sent = sent
 		s.lose()
 		if err != nil {
 			l.breakDown(err)

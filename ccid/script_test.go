@@ -391,3 +391,20 @@ func transmit(t *testing.T, s *Slot, apdu string) (string, error) {
 	resp, err := s.Transmit(t.Context(), nil, unhex(t, apdu))
 	return fmt.Sprintf("% X", resp), err
 }
+
+// openBubble opens a reader that plays the whole script, in fake time.
+func openBubble(t *testing.T, script string, f func(t *testing.T, r *Reader, err error)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newScript(t, 64, script)
+		r, err := Open(t.Context(), p, bulkInterface(kaztokenClass()))
+		f(t, r, err)
+		if err != nil && !p.isClosed() {
+			t.Error("the pipe is still open")
+		}
+		if err == nil {
+			r.Close()
+		}
+		p.check()
+	})
+}

@@ -103,7 +103,6 @@ func (t timing) etus(n uint32) time.Duration {
 	return time.Duration(iso7816.Nanoseconds(n, t.fidi, t.clock))
 }
 
-
 // egt is the time of n characters with their guard time, for protocol p.
 func (t timing) egt(n uint32, p iso7816.Protocol) time.Duration {
 	per := 12 + uint32(t.guard)
