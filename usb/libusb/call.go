@@ -37,13 +37,9 @@ type call struct {
 
 // begin starts a call, or says why it may not start.
 func (c *call) begin(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return causeOf(err)
-	}
-	deadline, ok := ctx.Deadline()
-	left := time.Until(deadline)
-	if ok && left <= 0 {
-		return errDeadline
+	left, limited, err := timeLeft(ctx)
+	if err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,9 +52,10 @@ func (c *call) begin(ctx context.Context) error {
 	if c.done == nil || c.cause != nil {
 		c.done, c.cause = make(chan struct{}), nil
 	}
-	c.active, c.deadline = true, deadline
+	c.active = true
+	c.deadline, _ = ctx.Deadline()
 	c.serial++
-	if ok {
+	if limited {
 		if c.timer == nil {
 			c.timer = time.AfterFunc(left, c.expire)
 		} else {
@@ -133,6 +130,21 @@ func (c *call) close(cause error) {
 		c.cause = cause
 		close(c.done)
 	}
+}
+
+// timeLeft says whether and how long a caller's context still allows a call.
+func timeLeft(ctx context.Context) (left time.Duration, limited bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, false, causeOf(err)
+	}
+	deadline, limited := ctx.Deadline()
+	if !limited {
+		return 0, false, nil
+	}
+	if left = time.Until(deadline); left <= 0 {
+		return 0, true, errDeadline
+	}
+	return left, true, nil
 }
 
 // causeOf words the end of a caller's context as Pipe promises it.

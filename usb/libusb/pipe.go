@@ -193,17 +193,14 @@ func (p *pipe) control(ctx context.Context, s usb.Setup, data []byte) (int, erro
 	if err := p.whyEnded(); err != nil {
 		return 0, err
 	}
-	if err := ctx.Err(); err != nil {
-		return 0, causeOf(err)
+	left, limited, err := timeLeft(ctx)
+	if err != nil {
+		return 0, err
 	}
 	timeout := controlTimeout
-	if deadline, ok := ctx.Deadline(); ok {
+	if limited {
 		// libusb counts milliseconds and takes none for no limit.
-		timeout = (time.Until(deadline) + time.Millisecond - 1).Truncate(time.Millisecond)
-		if timeout <= 0 {
-			return 0, errDeadline
-		}
-		timeout = min(timeout, maxControlTimeout)
+		timeout = min((left + time.Millisecond - 1).Truncate(time.Millisecond), maxControlTimeout)
 	}
 	n, err := p.dev.control(timeout, s, data)
 	n = max(0, min(n, len(data))) // gousb gives libusb's negative code for a count
@@ -234,7 +231,7 @@ func (p *pipe) recover(ctx context.Context) error {
 	p.recovering.Lock()
 	defer p.recovering.Unlock()
 	err := p.clearHalts(ctx)
-	if err == nil || p.whyEnded() != nil || ctx.Err() != nil {
+	if _, _, late := timeLeft(ctx); err == nil || late != nil || p.whyEnded() != nil {
 		return err
 	}
 
@@ -264,8 +261,8 @@ func (p *pipe) clearHalts(ctx context.Context) error {
 		if err := p.whyEnded(); err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return causeOf(err)
+		if _, _, err := timeLeft(ctx); err != nil {
+			return err
 		}
 		// Both are tried: the device's side of the second is worth resetting
 		// even if the first was refused.
