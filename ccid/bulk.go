@@ -399,7 +399,7 @@ func (l *bulkLink) hand(n int) bool {
 	if decode(l.rx[:n]).Status().TimeExtension() { // of any type: some send it as SlotStatus
 		p.extended, p.factor = true, l.rx[8]
 	} else {
-		p.answered, p.n = true, n
+		p.answered, p.n, p.extended = true, n, false // an extension nobody saw yet is over
 		s.rx, l.rx = l.rx, s.rx
 	}
 	s.knock()

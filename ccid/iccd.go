@@ -68,8 +68,8 @@ func (l *controlLink) interrupt(context.Context, *Slot) {}
 // roundTrip implements link.
 func (l *controlLink) roundTrip(ctx context.Context, s *Slot, m Message, limit time.Duration) (Message, error) {
 	s.sent = false
-	if len(m.Data) > l.payload() {
-		return Message{}, fmt.Errorf("%v with %d bytes, the token takes %d: %w", m.Type, len(m.Data), l.payload(), ErrNotSupported)
+	if limit := l.r.link.payload(); len(m.Data) > limit { // that of the version, not l's own
+		return Message{}, fmt.Errorf("%v with %d bytes, the token takes %d: %w", m.Type, len(m.Data), limit, ErrNotSupported)
 	}
 	if !l.settled {
 		l.r.trace(Event{Kind: EventResync, Slot: int(s.index)})
