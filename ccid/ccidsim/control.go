@@ -41,6 +41,9 @@ func (d *Device) control(ctx context.Context, ses session, s usb.Setup, data []b
 		}
 	}
 	d.mu.Unlock()
+	if err == nil && !s.In() {
+		n = len(data)
+	}
 	if errors.Is(err, errNAK) {
 		return 0, ses.wait(ctx, nil, time.Time{})
 	}

@@ -236,9 +236,7 @@ func (t *t0Card) characters(in []byte) reply {
 	if out == nil {
 		return reply{code: errICCMute}
 	}
-	for range int(took / nullEvery) {
-		out = append([]byte{0x60}, out...)
-	}
+	nulls := int(took / nullEvery)
 	switch f.Kind {
 	case Lost:
 		return reply{code: errICCMute}
@@ -250,9 +248,7 @@ func (t *t0Card) characters(in []byte) reply {
 		t.need = 0
 		out[0] = 0x0D
 	case WTX:
-		for range f.value(1) {
-			out = append([]byte{0x60}, out...)
-		}
+		nulls += f.value(1)
 	}
-	return reply{block: out}
+	return reply{block: out, nulls: nulls, wait: took % nullEvery}
 }

@@ -245,7 +245,8 @@ func (s *slot) tuned(c *command) bool {
 }
 
 // isPPS tells a PPS request from a block or TPDU: FF is neither a NAD nor a CLA.
-func (s *slot) isPPS(data []byte) bool { return data[0] == 0xFF }
+// The data of a T=0 command may begin with it.
+func (s *slot) isPPS(data []byte) bool { return data[0] == 0xFF && s.icc.t0.need == 0 }
 
 // pps brings a PPS request to the card and gives its reply to deliver.
 func (s *slot) pps(c *command, deliver func(reply []byte)) {

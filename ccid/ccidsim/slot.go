@@ -37,8 +37,12 @@ type slot struct {
 
 	chain  chain
 	params parameters
-	wtx    byte   // the multiplier of a S(WTX response) on its way, for bBWI
-	rx     []byte // character level: sent by the card, not fetched by the host
+
+	// Character level: what the card sent and the host did not fetch, how many
+	// NULL come before it, and how long the card takes with it.
+	rx    []byte
+	nulls int
+	wait  time.Duration
 }
 
 // job is a command whose answer is not due yet.
@@ -70,8 +74,7 @@ func (s *slot) remove() {
 // forget drops what an exchange left behind.
 func (s *slot) forget() {
 	s.chain.reset()
-	s.rx = s.rx[:0]
-	s.wtx = 0
+	s.rx, s.nulls, s.wait = s.rx[:0], 0, 0
 }
 
 func (s *slot) powerOff() {
@@ -354,8 +357,7 @@ func (s *slot) drop() {
 		}
 	}
 	s.state, s.job = idle, nil
-	s.chain.reset()
-	s.rx = s.rx[:0]
+	s.forget()
 }
 
 // controlAbort is the first half of an abort (CCID rev 1.10 §5.3.1): until the

@@ -278,6 +278,7 @@ type reply struct {
 	block []byte
 	code  byte          // 0: block is good
 	wait  time.Duration // how long the card took
+	nulls int           // T=0 at character level: so many NULL come first
 }
 
 // cardError answers that the exchange with the card failed.
@@ -305,7 +306,6 @@ func (s *slot) xfrCharacters(c *command) {
 		s.badParameter(c, 8, "more characters than a message carries")
 		return
 	}
-	var wait time.Duration
 	if len(c.data) > 0 {
 		if len(s.rx) > 0 {
 			s.d.violation("characters sent while %d from the card wait", len(s.rx))
@@ -314,7 +314,7 @@ func (s *slot) xfrCharacters(c *command) {
 		if s.isPPS(c.data) {
 			s.pps(c, func(reply []byte) {
 				s.rx = append(s.rx, reply...)
-				s.fetch(c, want, 0)
+				s.fetch(c, want)
 			})
 			return
 		}
@@ -332,21 +332,29 @@ func (s *slot) xfrCharacters(c *command) {
 			return
 		}
 		s.rx = append(s.rx, r.block...)
-		wait = r.wait
+		s.nulls, s.wait = r.nulls, r.wait
 	}
-	s.fetch(c, want, wait)
+	s.fetch(c, want)
 }
 
 // fetch answers with want characters; fewer are answered as they are, and none
-// is a mute card.
-func (s *slot) fetch(c *command, want int, wait time.Duration) {
-	n := min(want, len(s.rx))
-	if want > 0 && n == 0 {
-		s.cardError(c, reply{code: errICCMute, wait: wait})
+// is a mute card. Each NULL of a T=0 card comes alone.
+func (s *slot) fetch(c *command, want int) {
+	h := header(typeDataBlock, c.slot, c.seq, s.status(), 0, 0)
+	msg := append(s.d.bulkIn.buffer(), h[:]...)
+	if want > 0 && s.nulls > 0 {
+		s.nulls--
+		s.finish(append(msg, 0x60), nullEvery)
 		return
 	}
-	h := header(typeDataBlock, c.slot, c.seq, s.status(), 0, 0)
-	msg := append(append(s.d.bulkIn.buffer(), h[:]...), s.rx[:n]...)
+	n := min(want, len(s.rx))
+	if want > 0 && n == 0 {
+		s.cardError(c, reply{code: errICCMute})
+		return
+	}
+	msg = append(msg, s.rx[:n]...)
 	s.rx = s.rx[:copy(s.rx, s.rx[n:])]
+	wait := s.wait
+	s.wait = 0
 	s.finish(msg, wait)
 }
