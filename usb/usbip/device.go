@@ -36,7 +36,9 @@ type Device interface {
 	// configuration descriptor; bus, address and port are the server's affair.
 	Info() usb.Info
 
-	// Control answers a class or vendor request. data is the data stage: to be
+	// Control answers a class or vendor request, or GET_DESCRIPTOR addressed to
+	// an interface, which asks for a descriptor of its class: whatever is not
+	// known is usb.ErrStall. data is the data stage: to be
 	// filled up to the returned count if s.In(), the bytes that came otherwise
 	// (the count is then not looked at). It belongs to the caller.
 	Control(ctx context.Context, s usb.Setup, data []byte) (int, error)

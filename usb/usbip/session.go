@@ -342,7 +342,11 @@ func (s *session) control(e *endpoint, u *urb, data []byte) (int, error) {
 		data = u.buf
 	}
 	data = data[:min(len(data), length)]
-	switch setup.RequestType & 0x60 {
+	kind := setup.RequestType & 0x60
+	if setup.RequestType == 0x81 && setup.Request == reqGetDescriptor {
+		kind = 0x20 // of an interface: the class defines what there is (USB 2.0 §9.4.3)
+	}
+	switch kind {
 	case 0x00: // standard
 		n, cleared, ok := s.state.handle(setup, data)
 		for _, address := range cleared {

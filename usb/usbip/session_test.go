@@ -87,6 +87,9 @@ func TestEnumeration(t *testing.T) {
 func TestClassRequests(t *testing.T) {
 	d := newFakeDevice()
 	d.control = func(_ context.Context, s usb.Setup, data []byte) (int, error) {
+		if s == (usb.Setup{RequestType: 0x81, Request: 6, Value: 0x2200}) {
+			return copy(data, []byte{0x06}), nil // a HID report descriptor, say
+		}
 		if s.In() {
 			return copy(data, []byte{0xfc, 0x0d, 0x00, 0x00}), nil
 		}
@@ -104,6 +107,11 @@ func TestClassRequests(t *testing.T) {
 	c.wantSubmit(seq, 0, 3, false)
 	seq = c.request(0x21, 1, 0x0600, 0, 3, []byte{1, 2, 3})
 	c.wantSubmit(seq, -71, 0, false)
+
+	seq = c.request(0x81, 6, 0x2200, 0, 64, nil)
+	if got := c.wantSubmit(seq, 0, 1, true); !bytes.Equal(got, []byte{0x06}) {
+		t.Errorf("descriptor of the class: got % x", got)
+	}
 
 	// The URB and the setup packet disagree about the length: the smaller counts.
 	seq = c.submit(0x80, 2, nil, func(m *submit) { m.setup = [8]byte{0xa1, 2, 0, 0, 0, 0, 4, 0} })
