@@ -1,0 +1,67 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"kaztoken/usb"
+	"kaztoken/usb/libusb"
+	"kaztoken/usb/usbfs"
+)
+
+// Driver is one way to open a USB interface.
+type Driver struct {
+	Name string
+	Open func(ctx context.Context, dev usb.Info, ifc usb.Interface) (usb.Pipe, error)
+}
+
+// drivers lists what this build has, the default first.
+func drivers() (all []Driver) {
+	if libusb.Available {
+		all = append(all, Driver{"libusb", libusb.Open})
+	}
+	if runtime.GOOS == "linux" {
+		all = append(all, Driver{"usbfs", func(ctx context.Context, dev usb.Info, ifc usb.Interface) (usb.Pipe, error) {
+			return usbfs.Open(ctx, dev, ifc)
+		}})
+	}
+	return all
+}
+
+// DriverNames lists the USB drivers that this program was built with, the one
+// taken by default first: "libusb" where it was built with cgo, and "usbfs" on
+// Linux.
+func DriverNames() []string {
+	var names []string
+	for _, d := range drivers() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// DriverError says that the program was built without the USB driver that was
+// asked for.
+type DriverError struct {
+	Name string   // "" for the default one
+	Have []string // what there is instead
+}
+
+func (e *DriverError) Error() string {
+	if len(e.Have) == 0 {
+		return fmt.Sprintf("this program was built without a USB driver for %s", runtime.GOOS)
+	}
+	return fmt.Sprintf("USB driver %q is not in this program, which has: %s", e.Name, strings.Join(e.Have, ", "))
+}
+
+// driverNamed finds a driver; "" is the default one. The error is a
+// [DriverError].
+func driverNamed(name string) (Driver, error) {
+	for _, d := range drivers() {
+		if name == "" || d.Name == name {
+			return d, nil
+		}
+	}
+	return Driver{}, &DriverError{name, DriverNames()}
+}

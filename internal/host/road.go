@@ -1,0 +1,254 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+
+	"kaztoken/ccid/ccidsim"
+	"kaztoken/firmware/emu"
+	"kaztoken/usb"
+)
+
+var (
+	// ErrNoToken: there is no token, or none that the selector means.
+	ErrNoToken = errors.New("no token")
+	// ErrOption: an option has a value that it cannot have.
+	ErrOption = errors.New("invalid option")
+)
+
+// Options say which token is meant and which road leads to it.
+type Options struct {
+	Backend string // one of BackendNames; "" is the first
+	Driver  string // USB driver, one of DriverNames; "" is the first
+	Devices string // which devices count, one of FilterNames; "" is the first
+	Token   string // selector, see Select
+	Log     *logrus.Logger
+}
+
+// BackendNames lists what Options.Backend may be, the default first: "auto"
+// takes the first road that has a token.
+func BackendNames() []string { return []string{"auto", "usb", "virtual"} }
+
+// road is one way to tokens.
+type road interface {
+	// find lists what is at the end of the road, without opening anything.
+	find(ctx context.Context) ([]Candidate, error)
+	// open opens the reader of a candidate that find gave.
+	open(ctx context.Context, c Candidate, log *logrus.Logger) (*Token, error)
+	// supervisor is the part of a Config that is the road's.
+	supervisor() (Config, error)
+}
+
+// roads lists the roads to try, in this order, and remembers which is which.
+func (o Options) roads() ([]road, error) {
+	switch o.Backend {
+	case "", "auto", "usb":
+		// A PC/SC service that has the token belongs before this one in "auto":
+		// the interface is not to be fought for.
+		filter, err := filterNamed(o.Devices)
+		if err != nil {
+			return nil, err
+		}
+		driver, err := driverNamed(o.Driver)
+		if err != nil {
+			return nil, err
+		}
+		return []road{&usbRoad{backend: "usb", source: system(), driver: driver, filter: filter, inspect: inspect}}, nil
+	case "virtual":
+		return []road{virtual()}, nil
+	}
+	return nil, fmt.Errorf("backend %q: want one of %s: %w", o.Backend, strings.Join(BackendNames(), ", "), ErrOption)
+}
+
+// Find lists the tokens on the chosen road without opening any. None is no
+// error.
+func Find(ctx context.Context, o Options) ([]Candidate, error) {
+	_, all, err := o.search(ctx)
+	return all, err
+}
+
+// search gives the first road that has a token, or else the last one, and what
+// is on it.
+func (o Options) search(ctx context.Context) (road, []Candidate, error) {
+	roads, err := o.roads()
+	if err != nil {
+		return nil, nil, err
+	}
+	var (
+		r   road
+		all []Candidate
+	)
+	for _, r = range roads {
+		if all, err = r.find(ctx); err != nil {
+			return nil, nil, err
+		}
+		if len(all) > 0 {
+			break
+		}
+	}
+	return r, all, nil
+}
+
+// OpenToken finds the one token that is meant and opens it. Its card has no
+// power yet: see [Token.PowerOn].
+//
+// The error is [ErrNoToken], an [AmbiguousError], one of package usb
+// (ErrAccess, ErrBusy, ErrGone) or of [ccid.Open]; [Hint] says what can be done.
+func OpenToken(ctx context.Context, o Options) (*Token, error) {
+	if o.Log == nil {
+		o.Log = silent()
+	}
+	r, all, err := o.search(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Select(o.Token, all)
+	if err == ErrNoToken {
+		return nil, o.noToken(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.open(ctx, c, o.Log)
+}
+
+// noToken says what to do when nothing is plugged in, or only what was not
+// asked for.
+func (o Options) noToken(ctx context.Context) error {
+	hint := "plug the token in, or try the software one with --backend virtual"
+	all := o
+	all.Devices = "all"
+	if _, others, err := all.search(ctx); err == nil && len(others) > 0 {
+		var names []string
+		for _, c := range others {
+			names = append(names, "\n  "+c.String())
+		}
+		hint = "--devices all also takes:" + strings.Join(names, "")
+	}
+	return &HintError{Err: ErrNoToken, Hint: hint}
+}
+
+// NoToken is the error of a command that wants a token and finds none: an
+// [ErrNoToken] with a hint.
+func NoToken(ctx context.Context, o Options) error { return o.noToken(ctx) }
+
+// Follow starts a supervisor of the readers on the chosen road. Options.Token
+// does not matter.
+func Follow(o Options) (*Supervisor, error) {
+	roads, err := o.roads()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := roads[0].supervisor()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Log = o.Log
+	return Supervise(cfg)
+}
+
+// usbRoad drives the device's endpoints from this process.
+type usbRoad struct {
+	backend string
+	source  Source
+	driver  Driver
+	filter  Filter
+	inspect func(*Candidate) // fills Denied and Holders in
+}
+
+func (r *usbRoad) find(ctx context.Context) ([]Candidate, error) {
+	devs, err := r.source.Devices(ctx)
+	if err != nil && len(devs) == 0 {
+		return nil, err
+	}
+	var (
+		all   []Candidate
+		index int
+	)
+	for _, d := range devs {
+		for _, ifc := range r.filter.interfaces(d) {
+			for slot := range ifc.Reader.Slots() {
+				c := Candidate{
+					Backend: r.backend, Index: index, Slot: slot, Name: Name(d, index, slot), Device: d, Interface: ifc,
+				}
+				r.inspect(&c)
+				all = append(all, c)
+			}
+			index++
+		}
+	}
+	return all, nil
+}
+
+func (r *usbRoad) open(ctx context.Context, c Candidate, logger *logrus.Logger) (*Token, error) {
+	log := logger.WithFields(logrus.Fields{"reader": c.Name, "driver": r.driver.Name})
+	p, err := r.driver.Open(ctx, c.Device, c.Interface)
+	if err != nil {
+		return nil, explain(err, c.Device, holdersOf)
+	}
+	reader, err := openReader(ctx, p, c.Device, c.Interface, log)
+	if err != nil {
+		return nil, explain(err, c.Device, holdersOf)
+	}
+	return &Token{Candidate: c, Driver: r.driver.Name, log: log, reader: reader, slot: reader.Slots()[c.Slot]}, nil
+}
+
+func (r *usbRoad) supervisor() (Config, error) {
+	return Config{Source: r.source, Driver: r.driver, Filter: r.filter}, nil
+}
+
+// inspect looks at who may open a device and who has.
+func inspect(c *Candidate) {
+	c.Denied = denied(c.Device)
+	for _, h := range holdersOf(c.Device) {
+		c.Holders = append(c.Holders, h.String())
+	}
+	slices.Sort(c.Holders)
+}
+
+// virtual is the road to a KAZTOKEN in software, within this process.
+func virtual() road {
+	dev := ccidsim.New(ccidsim.KAZTOKEN, emu.New(emu.WithATR(ccidsim.KAZTOKEN.ATR)))
+	return &usbRoad{
+		backend: "virtual",
+		source:  single{dev.Info()},
+		driver: Driver{"virtual", func(context.Context, usb.Info, usb.Interface) (usb.Pipe, error) {
+			return dev.Pipe(), nil
+		}},
+		filter:  AnyReader,
+		inspect: func(*Candidate) {},
+	}
+}
+
+// single is the Source of one device that neither comes nor goes.
+type single struct{ dev usb.Info }
+
+func (s single) Devices(context.Context) ([]usb.Info, error) { return []usb.Info{s.dev}, nil }
+
+func (s single) Watch() (Watch, error) { return &still{closed: make(chan struct{})}, nil }
+
+// still is a Watch that has nothing to report.
+type still struct {
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (w *still) Next(ctx context.Context) (Notice, error) {
+	select {
+	case <-ctx.Done():
+		return Notice{}, ctx.Err()
+	case <-w.closed:
+		return Notice{}, errWatchClosed
+	}
+}
+
+func (w *still) Close() error {
+	w.once.Do(func() { close(w.closed) })
+	return nil
+}
