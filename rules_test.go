@@ -31,7 +31,7 @@ var rooms = []room{
 		"wiping and locking memory needs the system and nothing else"},
 	{"usb", nil,
 		"what a device and a pipe are must be usable by every transport and by the doubles"},
-	{"usb/libusb", []string{"usb", "github.com/google/gousb"},
+	{"usb/libusb", []string{"usb", "github.com/google/gousb", "golang.org/x/sys/..."},
 		"the one cgo transport: a leaf, so that everything else builds without C"},
 	{"usb/usbfs", []string{"usb", "golang.org/x/sys/..."},
 		"a transport knows pipes, not readers"},
