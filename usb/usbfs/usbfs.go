@@ -1,9 +1,17 @@
 // Package usbfs is a [usb.Pipe] over the usbfs of the Linux kernel, the files
 // /dev/bus/usb/BBB/DDD, in pure Go: what static and embedded builds use.
 //
+// A transfer costs two system calls, one to submit it and one to collect it,
+// and the sleep between them is that of Go's own network poller: no thread is
+// held, no goroutine stands between the caller and the kernel, nothing is
+// allocated, and nothing runs while no transfer is under way.
+//
 // On other systems the package builds and [Open] answers with an error that is
 // [errors.ErrUnsupported].
 package usbfs
+
+// Root is where the device nodes are by default.
+const Root = "/dev/bus/usb"
 
 // Option changes how Open works.
 type Option func(*options)
@@ -11,9 +19,6 @@ type Option func(*options)
 type options struct {
 	root string
 }
-
-// Root is where the device nodes are by default.
-const Root = "/dev/bus/usb"
 
 // WithRoot looks for device nodes below path instead of [Root]: for a
 // container or a test that has them elsewhere.
