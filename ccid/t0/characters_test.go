@@ -196,6 +196,7 @@ func FuzzCharacters(f *testing.F) {
 	f.Add(hx("00 44 00 00 00"), uint16(0), hx("90 00"), byte(2))
 	f.Fuzz(func(t *testing.T, tpdu []byte, ne uint16, card []byte, piece byte) {
 		c := Characters{MaxNull: 50}
+		card = bytes.Clone(card) // appended to below: the fuzzer's own slices share memory
 		in := int(ne % 257)
 		var sent []byte
 		steps := 0

@@ -412,3 +412,11 @@ func FuzzHost(f *testing.F) {
 		}
 	})
 }
+
+func TestStepKindString(t *testing.T) {
+	for want, k := range map[string]StepKind{"Send": Send, "Done": Done, "StepKind(9)": StepKind(9)} {
+		if k.String() != want {
+			t.Errorf("got %s want %s", k, want)
+		}
+	}
+}
