@@ -28,6 +28,9 @@ type fakeKernel struct {
 	// that did it. It answers with complete, now or later.
 	device func(*flight)
 
+	// arming is called with each deadline that is set.
+	arming func(time.Time)
+
 	// fail gives an errno for a request, 0 to let it pass.
 	fail func(req uintptr) syscall.Errno
 
@@ -140,6 +143,9 @@ func (k *fakeKernel) expired() bool {
 }
 
 func (k *fakeKernel) setDeadline(t time.Time) error {
+	if k.arming != nil {
+		k.arming(t)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.deadline = t; t.IsZero() {

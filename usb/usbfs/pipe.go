@@ -187,7 +187,9 @@ func (p *pipe) Recover(ctx context.Context) error {
 		}
 	}
 	err := errors.Join(failures...)
-	if err == nil || errors.Is(err, usb.ErrGone) || errors.Is(err, usb.ErrClosed) || ctx.Err() != nil {
+	deadline, limited := ctx.Deadline()
+	if err == nil || errors.Is(err, usb.ErrGone) || errors.Is(err, usb.ErrClosed) ||
+		ctx.Err() != nil || limited && !time.Now().Before(deadline) {
 		return err
 	}
 	if err := p.enter(ctx, p.control); err != nil {

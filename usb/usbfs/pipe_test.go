@@ -352,6 +352,22 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
+// The deadline passes when the call is on its way into the poll: nothing is sent.
+func TestDeadlineBeforeThePoll(t *testing.T) {
+	bubble(t, func(*flight) { t.Error("URB submitted") }, func(t *testing.T, k *fakeKernel, p *pipe) {
+		k.arming = func(d time.Time) {
+			if !d.IsZero() {
+				time.Sleep(time.Until(d))
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := p.WriteBulk(onlyDeadline{ctx}, []byte{1}); !errors.Is(err, usb.ErrTimeout) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // onlyDeadline is a context with a deadline and no channel.
 type onlyDeadline struct{ context.Context }
 
@@ -668,6 +684,16 @@ func TestRecoverOfASilentDevice(t *testing.T) {
 		if err := p.Recover(ctx); !errors.Is(err, context.Canceled) || time.Since(begin) != time.Millisecond {
 			t.Errorf("got %v after %v", err, time.Since(begin))
 		}
+		k.log = nil
+		ctx, cancel = context.WithTimeout(context.Background(), 1500*time.Millisecond)
+		defer cancel()
+		begin = time.Now()
+		if err := p.Recover(onlyDeadline{ctx}); !errors.Is(err, usb.ErrTimeout) || time.Since(begin) != 1500*time.Millisecond {
+			t.Errorf("got %v after %v", err, time.Since(begin))
+		}
+		if len(k.log) > 0 {
+			t.Errorf("after the deadline: %v", k.log)
+		}
 	})
 }
 
@@ -785,26 +811,6 @@ func TestStress(t *testing.T) {
 				time.AfterFunc(d, func() { f.complete(0, data) })
 			}
 		}
-		call := func(ctx context.Context, which int) (n int, err error) {
-			buf := make([]byte, 64)
-			ep := byte(0)
-			switch which {
-			case 0:
-				return 0, p.WriteBulk(ctx, buf[:1+random(64)])
-			case 1:
-				ep = 0x82
-				n, err = p.ReadBulk(ctx, buf)
-			case 2:
-				ep = 0x83
-				n, err = p.ReadInterrupt(ctx, buf[:8])
-			case 3:
-				n, err = p.Control(ctx, usb.Setup{RequestType: 0xA1}, buf[:4])
-			}
-			if err == nil && (n != 4 || !bytes.Equal(buf[:4], []byte{ep, ep, ep, ep})) {
-				err = io.ErrUnexpectedEOF
-			}
-			return n, err
-		}
 		var group sync.WaitGroup
 		for which := range 4 {
 			group.Go(func() {
@@ -819,7 +825,7 @@ func TestStress(t *testing.T) {
 					case 2:
 						time.AfterFunc(limit, cancel)
 					}
-					_, err := call(ctx, which)
+					_, err := transferOn(ctx, p, which, random)
 					cancel()
 					if err != nil && !errors.Is(err, usb.ErrTimeout) && !errors.Is(err, context.Canceled) {
 						t.Errorf("endpoint %d: %v", which, err)
@@ -831,6 +837,76 @@ func TestStress(t *testing.T) {
 		group.Wait()
 		k.inFlight(0)
 	})
+}
+
+// The same without a clock: everything happens as fast as it can, in an order
+// that nobody chose.
+func TestStressUnpaced(t *testing.T) {
+	k := newFakeKernel(t)
+	k.device = func(f *flight) {
+		data := []byte{f.ep, f.ep, f.ep, f.ep}
+		if !f.in() {
+			data = f.data
+		}
+		switch rand.IntN(4) {
+		case 0:
+			f.complete(0, data)
+		case 1: // until it is cancelled
+			if f.ep == 0x83 {
+				return
+			}
+			fallthrough
+		default:
+			go f.complete(0, data)
+		}
+	}
+	p := k.pipe()
+	var group sync.WaitGroup
+	for which := range 4 {
+		group.Go(func() {
+			for i := range 2000 {
+				ctx, cancel := context.WithCancel(context.Background())
+				if i%3 == 0 || which == 2 {
+					go cancel()
+				}
+				_, err := transferOn(ctx, p, which, rand.IntN)
+				cancel()
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Errorf("endpoint %d: %v", which, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	if len(k.submitted) > 0 || p.flying != 0 || p.leader != nil {
+		t.Errorf("left behind: %d URBs, %d transfers, leader %v", len(k.submitted), p.flying, p.leader)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// transferOn makes one transfer on an endpoint and checks what came.
+func transferOn(ctx context.Context, p *pipe, which int, random func(int) int) (n int, err error) {
+	buf := make([]byte, 64)
+	ep := byte(0)
+	switch which {
+	case 0:
+		return 0, p.WriteBulk(ctx, buf[:1+random(64)])
+	case 1:
+		ep = 0x82
+		n, err = p.ReadBulk(ctx, buf)
+	case 2:
+		ep = 0x83
+		n, err = p.ReadInterrupt(ctx, buf[:8])
+	case 3:
+		n, err = p.Control(ctx, usb.Setup{RequestType: 0xA1}, buf[:4])
+	}
+	if err == nil && (n != 4 || !bytes.Equal(buf[:4], []byte{ep, ep, ep, ep})) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 func first(ctx context.Context, _ context.CancelFunc) context.Context { return ctx }

@@ -49,19 +49,15 @@ func (p *pipe) transfer(ctx context.Context, l *lane) (int, error) {
 	}
 	l.state, l.reset = prepared, false
 	p.flying++
-	for l.pending() {
-		lead := p.leader == nil
-		if lead {
-			p.leader = l
-		}
-		p.mu.Unlock()
-		if lead {
-			p.lead(ctx, l)
-		} else {
-			p.follow(ctx, l)
-		}
-		p.mu.Lock()
+	lead := p.leader == nil
+	if lead {
+		p.leader = l
 	}
+	p.mu.Unlock()
+	if lead || p.follow(ctx, l) {
+		p.lead(ctx, l)
+	}
+	p.mu.Lock()
 	state, reset, errno, err := l.state, l.reset, l.errno, p.err
 	l.state = idle
 	p.mu.Unlock()
@@ -241,21 +237,36 @@ func (p *pipe) returned(address uintptr) *lane {
 	return nil
 }
 
-// follow submits the URB of l and sleeps until it is back or the lead is free.
-func (p *pipe) follow(ctx context.Context, l *lane) {
+// follow submits the URB of l and sleeps until it is back, or until the lead
+// is free: then it takes it and reports true.
+func (p *pipe) follow(ctx context.Context, l *lane) (lead bool) {
 	done, closing := l.done, (<-chan struct{})(p.closing)
 	var expired <-chan time.Time
-	switch {
-	case l.stop != nil:
-		done, closing = nil, nil
-	case !l.deadline.IsZero():
+	if !l.deadline.IsZero() {
 		expired = l.expire(time.Until(l.deadline))
 		defer l.timer.Stop()
 	}
-	if !p.give(l) {
-		return
+	p.mu.Lock()
+	submit := l.state == prepared // else the device has gone meanwhile
+	if submit {
+		l.state = submitted
 	}
-	for p.sleep(l) {
+	p.mu.Unlock()
+	if submit {
+		p.submit(l)
+	}
+	for {
+		p.mu.Lock()
+		lead = l.pending() && p.leader == nil
+		if lead {
+			p.leader = l
+		}
+		l.asleep = l.pending() && !lead
+		asleep := l.asleep
+		p.mu.Unlock()
+		if !asleep {
+			return lead
+		}
 		var why error
 		select {
 		case <-l.wake:
@@ -271,32 +282,6 @@ func (p *pipe) follow(ctx context.Context, l *lane) {
 		done, closing, expired = nil, nil, nil
 		p.discard(l)
 	}
-}
-
-// give submits the URB of l if that was not done yet, and reports whether the
-// kernel has it.
-func (p *pipe) give(l *lane) bool {
-	p.mu.Lock()
-	switch {
-	case l.state == submitted:
-		p.mu.Unlock()
-		return true
-	case !l.pending(): // the device went away meanwhile
-		p.mu.Unlock()
-		return false
-	}
-	l.state = submitted
-	p.mu.Unlock()
-	return p.submit(l)
-}
-
-// sleep announces that the goroutine of l is going to wait for wake. It does
-// not need to if the transfer is over, and must not if nobody leads.
-func (p *pipe) sleep(l *lane) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l.asleep = l.pending() && p.leader != nil
-	return l.asleep
 }
 
 // pass wakes one that waits, for it to take the lead. mu is held.
