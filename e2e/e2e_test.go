@@ -1,0 +1,167 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kaztoken/e2e/vm"
+)
+
+var (
+	runFlag   = flag.String("e2e.run", "", "run only the scenarios that match, in the form of go test's -run")
+	benchFlag = flag.Bool("e2e.bench", false, "take the measurements instead of running the scenarios")
+)
+
+// skippedMark is left behind when the machine cannot be had here, and read by
+// whoever sums up a test run: a skip must not pass for a success.
+var skippedMark = filepath.Join("..", "build", "e2e-skipped")
+
+// limit bounds the life of the machine. The guest's test binary gets half a
+// minute less, so that it can still say where it hung.
+func limit() time.Duration {
+	if *benchFlag {
+		return 20 * time.Minute
+	}
+	return 10 * time.Minute
+}
+
+// TestMachine boots one virtual machine, runs the scenarios of e2e/guest in it
+// and reports each as a subtest.
+func TestMachine(t *testing.T) {
+	started := time.Now()
+	if err := os.Remove(skippedMark); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	parts, err := vm.Prepare(ctx)
+	if errors.Is(err, vm.ErrUnsupported) {
+		skip(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Fatalf("%v: run make deps-e2e", err)
+	}
+	share := t.TempDir()
+	build(ctx, t, share)
+	if err := makeCertificates(ctx, parts, filepath.Join(share, "nss")); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("kernel %s; built in %v", parts.Version, time.Since(started).Round(time.Millisecond))
+
+	m, err := vm.Start(ctx, vm.Config{Parts: parts, Share: share, Command: command(share), Limit: limit()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	results, err := newResults(m.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.report(t)
+	if err := errors.Join(results.Close(), m.Wait()); err != nil || t.Failed() {
+		t.Errorf("machine: %v\nend of its console:\n%s", err, m.Console(40))
+	}
+	t.Logf("whole run: %v", time.Since(started).Round(time.Millisecond))
+}
+
+// command is what the guest runs: its test binary, told where on the host QEMU
+// finds the certificates of the card it emulates.
+func command(share string) string {
+	args := []string{
+		"GOTRACEBACK=all", "NSS_DATABASE=" + quote("sql:"+filepath.Join(share, "nss")),
+		"exec ./guest.test -test.v=test2json -test.timeout=" + (limit() - 30*time.Second).String(),
+	}
+	if *benchFlag {
+		args = append(args, "-test.run=^TestMeasure")
+	} else {
+		args = append(args, "-test.skip=^TestMeasure")
+	}
+	if *runFlag != "" {
+		args = append(args, "-test.run="+quote(*runFlag))
+	}
+	return strings.Join(args, " ")
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// build puts what the guest runs into the shared directory: the scenarios and
+// the program with both USB drivers, the static program, the stock client and
+// the udev rules.
+func build(ctx context.Context, t *testing.T, share string) {
+	t.Helper()
+	libpcsclite, err := exec.CommandContext(ctx, "pkg-config", "--cflags", "--libs", "libpcsclite").Output()
+	if err != nil {
+		t.Fatalf("pkg-config libpcsclite: %v: run make deps-e2e", err)
+	}
+	target := func(name string) string { return filepath.Join(share, name) }
+	for _, args := range [][]string{
+		{"CGO_ENABLED=1", "go", "test", "-c", "-o", target("guest.test"), "./guest"},
+		{"CGO_ENABLED=1", "go", "build", "-o", target("kaztoken"), "../cmd/kaztoken"},
+		{"CGO_ENABLED=1", "go", "build", "-o", target("gousbidle"), "./guest/testdata/gousbidle"},
+		{"CGO_ENABLED=0", "go", "build", "-o", target("static/kaztoken"), "../cmd/kaztoken"},
+		append([]string{"", "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target("stockclient"),
+			"guest/testdata/stockclient.c"}, strings.Fields(string(libpcsclite))...),
+		{"", "cp", "../udev/70-kaztoken.rules", target("70-kaztoken.rules")},
+	} {
+		cmd := exec.CommandContext(ctx, args[1], args[2:]...)
+		cmd.Env = append(os.Environ(), args[0])
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// makeCertificates makes the NSS database that QEMU's emulated card takes its
+// three certificates from. The card answers with what is in it; nothing checks
+// or trusts them.
+func makeCertificates(ctx context.Context, parts *vm.Parts, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	certutil := filepath.Join(parts.Packages, "usr", "bin", "certutil")
+	if _, err := os.Stat(certutil); err != nil {
+		certutil = "certutil" // installed on the host, and so not among the guest's packages
+	}
+	noise := filepath.Join(dir, "noise")
+	if err := os.WriteFile(noise, []byte(strings.Repeat("no secret depends on these keys", 4)), 0o644); err != nil {
+		return err
+	}
+	steps := [][]string{{"-N", "--empty-password"}}
+	for i := 1; i <= 3; i++ {
+		name := fmt.Sprint("cert", i)
+		steps = append(steps, []string{"-S", "-n", name, "-s", "CN=" + name, "-x", "-t", ",,",
+			"-m", fmt.Sprint(i), "-v", "1200", "-z", noise})
+	}
+	for _, args := range steps {
+		cmd := exec.CommandContext(ctx, certutil, append(args, "-d", "sql:"+dir)...)
+		cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(parts.Packages, "usr/lib/x86_64-linux-gnu"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("certutil %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// skip skips the test and leaves a mark that says so.
+func skip(t *testing.T, reason string) {
+	mark := "make test: THE END-TO-END MACHINE DID NOT RUN: " + reason + "\n"
+	err := errors.Join(os.MkdirAll(filepath.Dir(skippedMark), 0o755), os.WriteFile(skippedMark, []byte(mark), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(os.Stderr, mark)
+	t.Skip(reason)
+}

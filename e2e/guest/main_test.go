@@ -1,0 +1,38 @@
+package guest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// roleVariable names, in the environment, what a process started from this
+// binary is to be, if not the scenarios: see roles.
+const roleVariable = "KAZTOKEN_E2E_ROLE"
+
+// roles are the helpers that have to be processes of their own: a token whose
+// work must not show up in what is measured of ours, and one that does nothing
+// but keep a token open. A role reads commands from standard input and answers
+// each with one line.
+var roles = map[string]func() error{
+	"device": serveDevice,
+	"idle":   stayIdle,
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if role, ok := roles[os.Getenv(roleVariable)]; ok {
+		if err := role(); err != nil {
+			fmt.Fprintln(os.Stderr, os.Getenv(roleVariable)+":", err)
+			os.Exit(1)
+		}
+		return
+	}
+	// vm.GuestShare is mounted and the monitor port is linked in no other place.
+	if _, err := os.Stat(monitorPath); err != nil {
+		fmt.Println("these scenarios run in the end-to-end machine only: make e2e")
+		return
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,94 @@
+package guest
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"sync"
+	"testing"
+)
+
+// monitorPath is the port of QEMU's own monitor (QMP) inside the machine.
+const monitorPath = "/run/monitor"
+
+// monitor opens the port once; QEMU greets once.
+var monitor = sync.OnceValues(func() (*qmp, error) {
+	f, err := os.OpenFile(monitorPath, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	m := &qmp{f, bufio.NewReader(f)}
+	if _, err := m.in.ReadBytes('\n'); err != nil { // the greeting
+		return nil, err
+	}
+	return m, m.execute("qmp_capabilities", nil)
+})
+
+// qmp is a connection to QEMU's monitor.
+type qmp struct {
+	out *os.File
+	in  *bufio.Reader
+}
+
+type qmpError struct {
+	Class, Desc string
+}
+
+func (e *qmpError) Error() string { return "QEMU: " + e.Desc }
+
+// execute runs one command and drops what it returns, and events before it.
+func (m *qmp) execute(command string, arguments any) error {
+	request, err := json.Marshal(struct {
+		Execute   string `json:"execute"`
+		Arguments any    `json:"arguments,omitempty"`
+	}{command, arguments})
+	if err != nil {
+		return err
+	}
+	if _, err := m.out.Write(append(request, '\n')); err != nil {
+		return err
+	}
+	for {
+		line, err := m.in.ReadBytes('\n')
+		if err != nil {
+			return err
+		}
+		var reply struct {
+			Return *json.RawMessage
+			Error  *qmpError
+		}
+		switch err := json.Unmarshal(line, &reply); {
+		case err != nil:
+			return err
+		case reply.Error != nil:
+			return reply.Error
+		case reply.Return != nil:
+			return nil
+		}
+	}
+}
+
+// plugEmulatedReader plugs in QEMU's reader with its emulated card, until the
+// end of the test.
+func plugEmulatedReader(t *testing.T) {
+	t.Helper()
+	m, err := monitor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type device map[string]string
+	for _, d := range []device{
+		{"driver": "usb-ccid", "id": "ccid", "bus": "xhci.0"},
+		{"driver": "ccid-card-emulated", "id": "card", "bus": "ccid.0", "backend": "certificates",
+			"cert1": "cert1", "cert2": "cert2", "cert3": "cert3", "db": os.Getenv("NSS_DATABASE")},
+	} {
+		if err := m.execute("device_add", d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := m.execute("device_del", device{"id": "ccid"}); err != nil {
+			t.Error(err)
+		}
+	})
+}
