@@ -1,9 +1,6 @@
 package host
 
 import (
-	"fmt"
-	"strings"
-
 	"kaztoken/udev"
 	"kaztoken/usb"
 )
@@ -62,12 +59,13 @@ func FilterNames() []string {
 	return names
 }
 
-// filterNamed finds a filter; "" is the default one.
+// filterNamed finds a filter; "" is the default one. The error is an
+// [OptionError].
 func filterNamed(name string) (Filter, error) {
 	for _, f := range filters {
 		if name == "" || f.name == name {
 			return f.filter, nil
 		}
 	}
-	return nil, fmt.Errorf("devices %q: want one of %s: %w", name, strings.Join(FilterNames(), ", "), ErrOption)
+	return nil, &OptionError{"devices", name, FilterNames()}
 }

@@ -15,12 +15,18 @@ import (
 	"kaztoken/usb"
 )
 
-var (
-	// ErrNoToken: there is no token, or none that the selector means.
-	ErrNoToken = errors.New("no token")
-	// ErrOption: an option has a value that it cannot have.
-	ErrOption = errors.New("invalid option")
-)
+// ErrNoToken: there is no token, or none that the selector means.
+var ErrNoToken = errors.New("no token")
+
+// OptionError says that one of the [Options] has a value that it cannot have.
+type OptionError struct {
+	Option, Value string
+	Want          []string
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("%s %q: want one of %s", e.Option, e.Value, strings.Join(e.Want, ", "))
+}
 
 // Options say which token is meant and which road leads to it.
 type Options struct {
@@ -45,7 +51,8 @@ type road interface {
 	supervisor() (Config, error)
 }
 
-// roads lists the roads to try, in this order, and remembers which is which.
+// roads lists the roads to try, in this order. The error is an [OptionError] or
+// a [DriverError].
 func (o Options) roads() ([]road, error) {
 	switch o.Backend {
 	case "", "auto", "usb":
@@ -63,13 +70,16 @@ func (o Options) roads() ([]road, error) {
 	case "virtual":
 		return []road{virtual()}, nil
 	}
-	return nil, fmt.Errorf("backend %q: want one of %s: %w", o.Backend, strings.Join(BackendNames(), ", "), ErrOption)
+	return nil, &OptionError{"backend", o.Backend, BackendNames()}
 }
 
-// Find lists the tokens on the chosen road without opening any. None is no
-// error.
+// Find lists the tokens on the chosen road without opening any. The error is
+// [ErrNoToken] if there is none.
 func Find(ctx context.Context, o Options) ([]Candidate, error) {
 	_, all, err := o.search(ctx)
+	if err == nil && len(all) == 0 {
+		err = o.noToken(ctx)
+	}
 	return all, err
 }
 
@@ -108,10 +118,10 @@ func OpenToken(ctx context.Context, o Options) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := Select(o.Token, all)
-	if err == ErrNoToken {
+	if len(all) == 0 {
 		return nil, o.noToken(ctx)
 	}
+	c, err := Select(o.Token, all)
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +143,6 @@ func (o Options) noToken(ctx context.Context) error {
 	}
 	return &HintError{Err: ErrNoToken, Hint: hint}
 }
-
-// NoToken is the error of a command that wants a token and finds none: an
-// [ErrNoToken] with a hint.
-func NoToken(ctx context.Context, o Options) error { return o.noToken(ctx) }
 
 // Follow starts a supervisor of the readers on the chosen road. Options.Token
 // does not matter.
