@@ -20,7 +20,4 @@ func TestUnsupported(t *testing.T) {
 	if _, err := Enumerate(context.Background()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Enumerate: %v", err)
 	}
-	if err := Watch(context.Background(), nil); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("Watch: %v", err)
-	}
 }

@@ -299,7 +299,7 @@ func TestLimits(t *testing.T) {
 	d := newFakeDevice()
 	_, c := dial(t, d)
 	c.wantSubmit(c.submit(0x82, MaxTransfer+1, nil), -12, 0, true)
-	c.wantSubmit(c.submit(0x82, 0xffffffff, nil), -12, 0, true)
+	c.wantSubmit(c.submit(0x82, 0, nil, func(m *submit) { m.length = 0xffffffff }), -12, 0, true)
 	c.wantSubmit(c.submit(0x01, MaxTransfer+1, make([]byte, MaxTransfer+1)), -12, 0, false)
 	c.wantSubmit(c.submit(0x04, 1, []byte{1}), -2, 0, false)
 	c.wantSubmit(c.submit(0x81, 1, nil), -2, 0, true)
