@@ -213,7 +213,7 @@ func simRoad(devices ...*ccidsim.Device) *usbRoad {
 	}
 	return &usbRoad{
 		backend: "test",
-		source:  Timed(func(context.Context) ([]usb.Info, error) { return infos, nil }, time.Second),
+		source:  Compared(func(context.Context) ([]usb.Info, error) { return infos, nil }, nil, time.Second),
 		driver: Driver{"test", func(_ context.Context, dev usb.Info, _ usb.Interface) (usb.Pipe, error) {
 			return devices[dev.Addr-2].Pipe(), nil
 		}},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"kaztoken/usb"
@@ -74,43 +73,55 @@ type address struct{ bus, addr int }
 
 func addressOf(dev usb.Info) address { return address{dev.Bus, dev.Addr} }
 
-// Timed makes a Source out of a list function for systems that do not report
-// changes: Watch lists the devices every interval and reports the differences.
-func Timed(list func(context.Context) ([]usb.Info, error), interval time.Duration) Source {
-	return timed{list, interval}
+// Compared makes a Source out of a list function, for systems that do not say
+// which device changed: Watch lists the devices again and reports the
+// differences. It does so whenever signal puts a value into its channel, which
+// it may do until its context ends; if signal is nil or gives an error that is
+// [errors.ErrUnsupported], every interval instead.
+func Compared(list func(context.Context) ([]usb.Info, error), signal func(context.Context, chan<- struct{}) error, interval time.Duration) Source {
+	return compared{list, signal, interval}
 }
 
-type timed struct {
+type compared struct {
 	list     func(context.Context) ([]usb.Info, error)
+	signal   func(context.Context, chan<- struct{}) error
 	interval time.Duration
 }
 
-func (t timed) Devices(ctx context.Context) ([]usb.Info, error) { return t.list(ctx) }
+func (c compared) Devices(ctx context.Context) ([]usb.Info, error) { return c.list(ctx) }
 
-func (t timed) Watch() (Watch, error) {
-	return &timedWatch{timed: t, closed: make(chan struct{})}, nil
+func (c compared) Watch() (Watch, error) {
+	w := &comparedWatch{compared: c, changed: make(chan struct{}, 1), ended: make(chan struct{})}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	if c.signal == nil {
+		w.err = errors.ErrUnsupported
+		close(w.ended)
+		return w, nil
+	}
+	go func() {
+		defer close(w.ended)
+		w.err = c.signal(w.ctx, w.changed)
+	}()
+	return w, nil
 }
 
-type timedWatch struct {
-	timed
-	known  map[address]usb.Info // nil before the first list
-	queue  []Notice
-	once   sync.Once
-	closed chan struct{}
+type comparedWatch struct {
+	compared
+	known map[address]usb.Info // nil before the first list
+	queue []Notice
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	changed chan struct{}
+	ended   chan struct{} // closed when signal has returned
+	err     error         // of signal
 }
 
-func (w *timedWatch) Next(ctx context.Context) (Notice, error) {
+func (w *comparedWatch) Next(ctx context.Context) (Notice, error) {
 	for len(w.queue) == 0 {
 		if w.known != nil {
-			t := time.NewTimer(w.interval)
-			select {
-			case <-t.C:
-			case <-w.closed:
-				t.Stop()
-				return Notice{}, errWatchClosed
-			case <-ctx.Done():
-				t.Stop()
-				return Notice{}, ctx.Err()
+			if err := w.wait(ctx); err != nil {
+				return Notice{}, err
 			}
 		}
 		devs, err := w.list(ctx)
@@ -124,9 +135,44 @@ func (w *timedWatch) Next(ctx context.Context) (Notice, error) {
 	return n, nil
 }
 
+// wait waits until the devices should be listed again.
+func (w *comparedWatch) wait(ctx context.Context) error {
+	var tick <-chan time.Time
+	ended := w.ended
+	for {
+		select {
+		case <-w.changed:
+			return nil
+		case <-tick:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.ctx.Done():
+			return errWatchClosed
+		case <-ended:
+			if w.ctx.Err() != nil {
+				return errWatchClosed
+			}
+			if !errors.Is(w.err, errors.ErrUnsupported) {
+				return w.err
+			}
+			ended = nil
+			t := time.NewTimer(w.interval)
+			defer t.Stop()
+			tick = t.C
+		}
+	}
+}
+
+func (w *comparedWatch) Close() error {
+	w.cancel()
+	<-w.ended
+	return nil
+}
+
 // compare queues what distinguishes devs from the list before it. The first
 // list is reported whole: Watch promises that nothing falls between the two.
-func (w *timedWatch) compare(devs []usb.Info, now time.Time) {
+func (w *comparedWatch) compare(devs []usb.Info, now time.Time) {
 	next := make(map[address]usb.Info, len(devs))
 	for _, d := range devs {
 		next[addressOf(d)] = d
@@ -142,11 +188,6 @@ func (w *timedWatch) compare(devs []usb.Info, now time.Time) {
 		}
 	}
 	w.known = next
-}
-
-func (w *timedWatch) Close() error {
-	w.once.Do(func() { close(w.closed) })
-	return nil
 }
 
 var errWatchClosed = errors.New("hot-plug watch is closed")

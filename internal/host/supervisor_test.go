@@ -573,40 +573,89 @@ func TestCloseAnytime(t *testing.T) {
 	}
 }
 
-func TestTimedSource(t *testing.T) {
+func TestComparedSource(t *testing.T) {
+	for _, name := range []string{"timer", "signal", "signal not supported"} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { comparedSource(t, name) }) })
+	}
+}
+
+func comparedSource(t *testing.T, name string) {
 	b := newBus()
-	synctest.Test(t, func(t *testing.T) {
-		b.plug(token(1, 3))
-		w, err := Timed(b.Devices, time.Second).Watch()
-		if err != nil {
-			t.Fatal(err)
-		}
-		next := func(a Action, addr int) {
-			t.Helper()
-			n, err := w.Next(t.Context())
-			if err != nil || n.Action != a || n.Addr != addr {
-				t.Fatalf("notice %v %d, %v; want %v %d", n.Action, n.Addr, err, a, addr)
+	b.plug(token(1, 3))
+	poke := make(chan struct{})
+	var signal func(context.Context, chan<- struct{}) error
+	switch name {
+	case "signal":
+		signal = func(ctx context.Context, changed chan<- struct{}) error {
+			for {
+				select {
+				case <-poke:
+					changed <- struct{}{}
+				case <-ctx.Done():
+					return ctx.Err()
+				}
 			}
 		}
-		next(Added, 3)
-		b.plug(token(1, 4))
-		next(Added, 4)
-		b.unplug(token(1, 3))
-		next(Gone, 3)
-		// Another device at the same address between two lists.
-		other := token(1, 4)
-		other.Serial = "0002"
-		b.plug(other)
-		next(Gone, 4)
-		next(Added, 4)
-		ended := make(chan error)
-		go func() { _, err := w.Next(t.Context()); ended <- err }()
-		synctest.Wait()
-		if err := errors.Join(w.Close(), w.Close()); err != nil {
-			t.Error(err)
+	case "signal not supported":
+		signal = func(context.Context, chan<- struct{}) error { return errors.ErrUnsupported }
+	}
+	w, err := Compared(b.Devices, signal, time.Second).Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(a Action, addr int) {
+		t.Helper()
+		n, err := w.Next(t.Context())
+		if err != nil || n.Action != a || n.Addr != addr {
+			t.Fatalf("notice %v %d, %v; want %v %d", n.Action, n.Addr, err, a, addr)
 		}
-		if err := <-ended; !errors.Is(err, errWatchClosed) {
-			t.Errorf("Next after Close: %v", err)
+	}
+	began := time.Now()
+	tell := func() {
+		if name == "signal" {
+			poke <- struct{}{}
 		}
-	})
+	}
+	next(Added, 3)
+	b.plug(token(1, 4))
+	tell()
+	next(Added, 4)
+	b.unplug(token(1, 3))
+	tell()
+	next(Gone, 3)
+	// Another device at the same address between two lists.
+	other := token(1, 4)
+	other.Serial = "0002"
+	b.plug(other)
+	tell()
+	next(Gone, 4)
+	next(Added, 4)
+	if took := time.Since(began); (took == 0) != (name == "signal") {
+		t.Errorf("three changes took %v", took)
+	}
+	ended := make(chan error)
+	go func() { _, err := w.Next(t.Context()); ended <- err }()
+	synctest.Wait()
+	if err := errors.Join(w.Close(), w.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, errWatchClosed) {
+		t.Errorf("Next after Close: %v", err)
+	}
+}
+
+// TestComparedSourceFails: a signal that breaks ends the watch, so that the
+// supervisor opens it again.
+func TestComparedSourceFails(t *testing.T) {
+	broken := errors.New("libusb broke")
+	w, err := Compared(newBus().Devices, func(context.Context, chan<- struct{}) error { return broken }, time.Hour).Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Next(t.Context()); err != broken {
+		t.Errorf("Next: %v, want %v", err, broken)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
 }

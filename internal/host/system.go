@@ -12,22 +12,22 @@ import (
 	"kaztoken/usb/libusb"
 )
 
-// timedInterval is how often devices are listed where the system does not
-// report changes.
-const timedInterval = time.Second
+// listInterval is how often devices are listed where nothing says that they
+// changed.
+const listInterval = time.Second
 
 // system is the source of the machine that this runs on: the kernel's reports
-// on Linux, libusb and a timer elsewhere.
+// on Linux, libusb's elsewhere.
 func system() Source {
 	switch {
 	case runtime.GOOS == "linux":
 		return uevents{}
 	case libusb.Available:
-		return Timed(libusb.Enumerate, timedInterval)
+		return Compared(libusb.Enumerate, libusb.Watch, listInterval)
 	}
-	return Timed(func(context.Context) ([]usb.Info, error) {
+	return Compared(func(context.Context) ([]usb.Info, error) {
 		return nil, fmt.Errorf("list USB devices on %s without libusb: %w", runtime.GOOS, errors.ErrUnsupported)
-	}, timedInterval)
+	}, nil, listInterval)
 }
 
 // uevents is the Source of Linux.
