@@ -70,6 +70,7 @@ type watcher struct {
 	wake   chan struct{} // capacity 1: hints were noted
 
 	mu    sync.Mutex // guards the following fields
+	heard bool       // a message came
 	hints []hint     // by slot
 	poll  bool       // the interrupt endpoint does not work
 }
@@ -80,8 +81,13 @@ type hint struct {
 	fault   bool // hardware error
 }
 
-// Messages this soon after opening tell of the time before.
-const notifySettle = 100 * time.Millisecond
+// Messages this soon after opening tell of the time before, and the first one
+// even later: it may have waited in the device since the card was found, for as
+// long as a busy machine took to ask for it.
+const (
+	notifySettle = 100 * time.Millisecond
+	notifyFirst  = time.Second
+)
 
 const maxInterruptStalls = 3
 
@@ -141,8 +147,10 @@ func (w *watcher) listen(ctx context.Context) {
 
 // note turns messages into hints.
 func (w *watcher) note(b []byte) {
-	early := time.Since(w.opened) < notifySettle
+	age := time.Since(w.opened)
 	w.mu.Lock()
+	early := age < notifySettle || !w.heard && age < notifyFirst
+	w.heard = true
 	err := parseNotifications(b, len(w.r.slots), func(n notification) {
 		h := &w.hints[n.slot]
 		switch {
