@@ -2,6 +2,7 @@ package ccid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,12 @@ func (l *bulkLink) abort(s *Slot, limit time.Duration, cause error) error {
 	if err != nil {
 		return err
 	}
-	return l.aborted(s, func() (pending, error) { return l.await(ctx, s, deadline) })
+	refused, err := l.aborted(s, func() (pending, error) { return l.await(ctx, s, deadline) })
+	var busy *SlotError
+	if refused && errors.As(cause, &busy) && busy.Code == CodeSlotBusy {
+		l.breakDown(cause) // it takes more to get the slot out of that
+	}
+	return err
 }
 
 // askAbort is abort for a caller that holds out and in.
@@ -56,7 +62,8 @@ func (l *bulkLink) askAbort(ctx context.Context, s *Slot, limit time.Duration) e
 	if err := l.writeAbort(ctx, s, deadline); err != nil {
 		return err
 	}
-	return l.aborted(s, func() (pending, error) { return l.lead(ctx, s, deadline) })
+	_, err := l.aborted(s, func() (pending, error) { return l.lead(ctx, s, deadline) })
+	return err
 }
 
 // writeAbort sends both halves. The caller holds out.
@@ -74,14 +81,14 @@ func (l *bulkLink) writeAbort(ctx context.Context, s *Slot, deadline time.Time) 
 }
 
 // aborted waits for the end of an abort. A refusal is one too: a reader that
-// answers the command is not busy with another.
-func (l *bulkLink) aborted(s *Slot, next func() (pending, error)) error {
+// answers the command is hardly busy with another.
+func (l *bulkLink) aborted(s *Slot, next func() (pending, error)) (refused bool, err error) {
 	defer l.forget(s)
 	for {
 		p, err := next()
 		switch {
 		case err != nil:
-			return fmt.Errorf("abort: %w", err)
+			return false, fmt.Errorf("abort: %w", err)
 		case p.extended:
 			continue
 		}
@@ -91,11 +98,11 @@ func (l *bulkLink) aborted(s *Slot, next func() (pending, error)) error {
 		}
 		switch {
 		case a.Type != msgSlotStatus:
-			return fmt.Errorf("abort: %v: %w", a.Type, errWrongType)
+			return false, fmt.Errorf("abort: %v: %w", a.Type, errWrongType)
 		case a.Status().Failed() && a.Code() == CodeSlotBusy:
-			return &SlotError{Command: msgAbort, Slot: int(s.index), Code: a.Code(), Status: a.Status()}
+			return true, &SlotError{Command: msgAbort, Slot: int(s.index), Code: a.Code(), Status: a.Status()}
 		}
-		return nil
+		return a.Status().Failed(), nil
 	}
 }
 

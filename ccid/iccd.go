@@ -58,9 +58,15 @@ func (l *controlLink) open(ctx context.Context) error {
 // abort implements link: there is no such request. The next command restarts
 // the device.
 func (l *controlLink) abort(s *Slot, _ time.Duration, _ error) error {
+	l.unsettle(s)
+	return nil
+}
+
+// unsettle notes that nobody knows where device and card stand. The next
+// command restarts the one, and the other needs a reset.
+func (l *controlLink) unsettle(s *Slot) {
 	l.settled = false
 	s.lose()
-	return nil
 }
 
 func (l *controlLink) interrupt(context.Context, *Slot) {}
@@ -109,8 +115,7 @@ func (l *controlLink) giveUp(ctx context.Context, s *Slot, t MessageType, cause 
 		}
 	}
 	if !final(cause) {
-		l.settled = false
-		s.lose()
+		l.unsettle(s)
 	}
 	return fmt.Errorf("%v: %w", t, cause)
 }

@@ -87,9 +87,9 @@ func TestICCDBTrouble(t *testing.T) {
 		unsent       bool
 		state        CardState
 	}{
-		{"command refused", "c! 21 65 00 00 00 00 04 00 / 00 70 00 00\nc A1 81 00 00 00 00 03 00 / 00 00 00\n", nil, true, CardReady},
+		{"command refused", "c! 21 65 00 00 00 00 04 00 / 00 70 00 00\nc A1 81 00 00 00 00 03 00 / 00 00 00\n", nil, true, CardLost},
 		{"answer refused", apdu + "c! A1 6F 00 00 00 00 03 01\nc A1 81 00 00 00 00 03 00 / 00 01 00\n", nil, false, CardPresent},
-		{"nothing works", apdu + "c! A1 6F 00 00 00 00 03 01\nc! A1 81 00 00 00 00 03 00\n", nil, false, CardReady},
+		{"nothing works", apdu + "c! A1 6F 00 00 00 00 03 01\nc! A1 81 00 00 00 00 03 00\n", nil, false, CardLost},
 		{"empty answer", apdu + "c A1 6F 00 00 00 00 03 01\n", errMalformed, false, CardLost},
 		{"unknown answer", apdu + "c A1 6F 00 00 00 00 03 01 / 77\n", errMalformed, false, CardLost},
 		{"asked again for ever", apdu + "c A1 6F 00 00 00 00 03 01 / 80 FF FF\n", usb.ErrTimeout, false, CardLost},
@@ -154,6 +154,10 @@ c   A1 A0 00 00 00 00 01 00 / 20
 c   A1 6F 00 00 00 00 02 00 / 90 00
 c   21 65 00 00 00 00 05 00 / 00 70 00 00 00
 c   A1 A0 00 00 00 00 01 00 / 80    ; mute
+c   21 63 00 00 00 00 00 00    ; the way back
+c   21 63 00 00 00 00 00 00
+c   A1 A0 00 00 00 00 01 00 / 00
+c   A1 62 00 00 00 00 21 00 / 3B 00
 c   21 65 00 00 00 00 05 00 / 00 70 00 00 00
 c!  A1 A0 00 00 00 00 01 00
 c   A1 A0 00 00 00 00 01 00 / 80
@@ -168,11 +172,16 @@ c   A1 A0 00 00 00 00 01 00 / 80
 			got, err := transmit(t, s, tt[0])
 			want(t, got, err, tt[1])
 		}
-		for range 2 {
-			if _, err := transmit(t, s, "00 70 00 00"); !errors.Is(err, ErrMute) || !errors.Is(err, ErrOutcomeUnknown) {
-				t.Errorf("got %v", err)
+		mute := func() {
+			if _, err := transmit(t, s, "00 70 00 00"); !errors.Is(err, ErrMute) || !errors.Is(err, ErrOutcomeUnknown) || s.State() != CardLost {
+				t.Errorf("got %v in state %v", err, s.State())
 			}
 		}
+		mute()
+		if _, err := s.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		mute()
 	})
 }
 

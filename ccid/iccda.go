@@ -62,7 +62,7 @@ func (l *iccda) command(ctx context.Context, s *Slot, m Message, deadline time.T
 			if err != nil {
 				return Message{}, err
 			}
-			l.settled = false
+			l.unsettle(s)
 			if st == iccdaMute {
 				return refusedBy(l.icc(), CodeMute), nil
 			}
@@ -144,7 +144,9 @@ func (l *iccda) tpdu(ctx context.Context, s *Slot, tpdu []byte, deadline time.Ti
 			}
 			var got []byte
 			got, err = l.in(ctx, iccdDataBlock, l.buf[:due], deadline)
-			n = len(got)
+			if n = len(got); err == nil && n < due { // T=0 sends what P3 says or nothing
+				err = errMalformed
+			}
 		}
 		if err != nil {
 			return Message{}, err
@@ -155,14 +157,18 @@ func (l *iccda) tpdu(ctx context.Context, s *Slot, tpdu []byte, deadline time.Ti
 	}
 	switch st {
 	case iccdaSW:
-	case iccdaMute:
+	case iccdaMute: // and anywhere in its command
+		l.unsettle(s)
 		return refusedBy(ICCActive, CodeMute), nil
 	default:
 		return Message{}, fmt.Errorf("status %02X: %w", st, errMalformed)
 	}
 	sw, err := l.in(ctx, iccdDataBlock, l.buf[n:n+2], deadline)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Message{}, err
+	case len(sw) < 2:
+		return Message{}, errMalformed
 	}
 	return answered(ICCActive, ChainWhole, l.buf[:n+len(sw)]), nil
 }

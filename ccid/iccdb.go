@@ -63,17 +63,17 @@ func (l *iccdb) command(ctx context.Context, s *Slot, m Message, deadline time.T
 		l.powered = false
 		err := l.out(ctx, iccdPowerOn, 1, nil, deadline)
 		if err == nil {
-			return l.read(ctx, l.buf[:1+iso7816.MaxATR], deadline)
+			return l.read(ctx, s, l.buf[:1+iso7816.MaxATR], deadline)
 		}
-		return l.stalled(ctx, err)
+		return l.stalled(ctx, s, err)
 	case msgXfrBlock:
 		s.sent = true
 		level := uint16(m.Specific[1]) << 8
 		if err := l.out(ctx, iccdXfrBlock, level, m.Data, deadline); err != nil {
 			s.sent = !errors.Is(err, usb.ErrStall) && !errors.Is(err, usb.ErrShortWrite)
-			return l.stalled(ctx, err)
+			return l.stalled(ctx, s, err)
 		}
-		return l.read(ctx, l.buf, deadline)
+		return l.read(ctx, s, l.buf, deadline)
 	}
 	return Message{}, fmt.Errorf("%v: %w", m.Type, ErrNotSupported)
 }
@@ -96,7 +96,7 @@ func (l *iccdb) status(ctx context.Context) (Message, error) {
 }
 
 // stalled decides what a refused request means: the status tells.
-func (l *iccdb) stalled(ctx context.Context, err error) (Message, error) {
+func (l *iccdb) stalled(ctx context.Context, s *Slot, err error) (Message, error) {
 	if !errors.Is(err, usb.ErrStall) {
 		return Message{}, err
 	}
@@ -104,17 +104,17 @@ func (l *iccdb) stalled(ctx context.Context, err error) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	l.settled = false
+	l.unsettle(s)
 	return refusedBy(a.Status().ICC(), CodeHardware), nil
 }
 
 // read asks for the answer to the last request until it is there.
-func (l *iccdb) read(ctx context.Context, buf []byte, deadline time.Time) (Message, error) {
+func (l *iccdb) read(ctx context.Context, s *Slot, buf []byte, deadline time.Time) (Message, error) {
 	for {
 		b, err := l.in(ctx, iccdDataBlock, buf, deadline)
 		switch {
 		case err != nil:
-			return l.stalled(ctx, err)
+			return l.stalled(ctx, s, err)
 		case len(b) == 0:
 			return Message{}, errMalformed
 		}

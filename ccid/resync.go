@@ -154,7 +154,10 @@ func (l *bulkLink) ladder(ctx context.Context, s *Slot, cause error) error {
 		if err := l.drain(ctx, s, drainResync); err != nil && !errors.Is(err, usb.ErrStall) {
 			return err
 		}
-		_, err := l.ask(ctx, s, getSlotStatus(), probeTimeout)
+		a, err := l.ask(ctx, s, getSlotStatus(), probeTimeout)
+		if err == nil && a.Status().Failed() && a.Code() == CodeSlotBusy {
+			err = &SlotError{Command: msgGetSlotStatus, Slot: int(s.index), Code: a.Code(), Status: a.Status()}
+		}
 		return err
 	}
 	rungs := []func() error{
