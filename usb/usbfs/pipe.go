@@ -36,12 +36,11 @@ type pipe struct {
 
 	// mu guards all that follows and the state of the lanes. No system call
 	// that can sleep is made under it.
-	mu      sync.Mutex
-	err     error // why no transfer can begin: ErrGone or ErrClosed
-	flying  int   // lanes with a pending transfer
-	leader  *lane // whose goroutine is in k.poll, nil if nobody is
-	armed   time.Time
-	isArmed bool // armed is what k has for a deadline
+	mu     sync.Mutex
+	err    error     // why no transfer can begin: ErrGone or ErrClosed
+	flying int       // lanes with a pending transfer
+	leader *lane     // whose goroutine is in k.poll, nil if nobody is
+	alarm  time.Time // the deadline that k has; zero: none
 
 	// The watch turns the end of a context into a kick for the leader, who
 	// sleeps in k.poll and cannot wait for a channel too.

@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -368,6 +366,33 @@ func TestDeadlineBeforeThePoll(t *testing.T) {
 	})
 }
 
+// The alarm is set once a second while transfers follow each other, not for
+// each, and is over a second after the last, however late its deadline was.
+func TestAlarmIsSetSeldom(t *testing.T) {
+	bubble(t, echo(), func(t *testing.T, k *fakeKernel, p *pipe) {
+		var set []time.Time
+		k.arming = func(d time.Time) { set = append(set, d) }
+		begin := time.Now()
+		for range 35 {
+			time.Sleep(100 * time.Millisecond)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+			if err := p.WriteBulk(onlyDeadline{ctx}, []byte{1}); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		if len(set) != 4 || set[3].Sub(begin) > 4500*time.Millisecond {
+			t.Errorf("alarms: %v", set)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		k.device = silent
+		if r := <-read(onlyDeadline{ctx}, p); !errors.Is(r.err, usb.ErrTimeout) || len(set) < 5 || !set[4].Equal(first(ctx.Deadline())) {
+			t.Errorf("a deadline before the alarm: %v, alarms: %v", r.err, set)
+		}
+	})
+}
+
 // onlyDeadline is a context with a deadline and no channel.
 type onlyDeadline struct{ context.Context }
 
@@ -495,123 +520,6 @@ func TestLeadIsPassedOn(t *testing.T) {
 			t.Errorf("third: %+v", r)
 		}
 	})
-}
-
-func TestUnplug(t *testing.T) {
-	calls := map[string]func(ctx context.Context, p *pipe) error{
-		"bulk OUT": func(ctx context.Context, p *pipe) error { return p.WriteBulk(ctx, []byte{1}) },
-		"bulk IN": func(ctx context.Context, p *pipe) error {
-			_, err := p.ReadBulk(ctx, make([]byte, 64))
-			return err
-		},
-		"interrupt IN": func(ctx context.Context, p *pipe) error {
-			_, err := p.ReadInterrupt(ctx, make([]byte, 8))
-			return err
-		},
-		"control": func(ctx context.Context, p *pipe) error {
-			_, err := p.Control(ctx, usb.Setup{RequestType: 0xA1}, make([]byte, 8))
-			return err
-		},
-		"recover": func(ctx context.Context, p *pipe) error { return p.Recover(ctx) },
-	}
-	for name, call := range calls {
-		for _, back := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, URBs back %t", name, back), func(t *testing.T) {
-				bubble(t, silent, func(t *testing.T, k *fakeKernel, p *pipe) {
-					begin := time.Now()
-					var pending []<-chan result
-					if name != "interrupt IN" {
-						pending = append(pending, readInterrupt(t.Context(), p))
-						k.inFlight(1)
-					}
-					pending = append(pending, start(func() result { return result{err: call(t.Context(), p)} }))
-					if name != "bulk IN" && name != "recover" {
-						pending = append(pending, read(t.Context(), p))
-					}
-					settle()
-					k.unplug(back)
-					for i, r := range pending {
-						if r := <-r; !errors.Is(r.err, usb.ErrGone) {
-							t.Errorf("call %d: got %v", i, r.err)
-						}
-					}
-					if d := time.Since(begin); d != 0 {
-						t.Errorf("took %v", d)
-					}
-					if err := call(t.Context(), p); !errors.Is(err, usb.ErrGone) {
-						t.Errorf("afterwards: got %v", err)
-					}
-				})
-			})
-		}
-		t.Run(name+", idle", func(t *testing.T) {
-			bubble(t, silent, func(t *testing.T, k *fakeKernel, p *pipe) {
-				k.unplug(true)
-				if err := call(t.Context(), p); !errors.Is(err, usb.ErrGone) {
-					t.Errorf("got %v", err)
-				}
-			})
-		})
-	}
-}
-
-// What arrived before the unplug is delivered.
-func TestUnplugAfterAnAnswer(t *testing.T) {
-	both(t, silent, func(t *testing.T, k *fakeKernel, p *pipe, others int) {
-		k.device = func(f *flight) {
-			f.complete(0, []byte{1, 2})
-			k.unplug(true)
-		}
-		if r := <-read(t.Context(), p); r.err != nil || r.n != 2 {
-			t.Errorf("got %+v", r)
-		}
-	})
-}
-
-// The unplug is met by the nth request, for every n of a session.
-func TestUnplugAtEveryRequest(t *testing.T) {
-	for n := 1; ; n++ {
-		through := false
-		bubble(t, echo(), func(t *testing.T, k *fakeKernel, p *pipe) {
-			requests := 0
-			k.fail = func(uintptr) syscall.Errno {
-				if requests++; requests == n {
-					k.unplug(true)
-				}
-				return 0
-			}
-			err := session(t.Context(), p)
-			if through = requests < n; through {
-				if err != nil {
-					t.Errorf("nothing happened: %v", err)
-				}
-			} else if err != nil && !errors.Is(err, usb.ErrGone) {
-				t.Errorf("request %d: got %v", n, err)
-			}
-		})
-		if through {
-			if n < 10 {
-				t.Errorf("the session has only %d requests", n-1)
-			}
-			return
-		}
-	}
-}
-
-func session(ctx context.Context, p *pipe) error {
-	for range 2 {
-		if err := p.WriteBulk(ctx, []byte{1, 2, 3}); err != nil {
-			return err
-		}
-		if _, err := p.ReadBulk(ctx, make([]byte, 64)); err != nil {
-			return err
-		}
-	}
-	if err := p.Recover(ctx); err != nil {
-		return err
-	}
-	_, err := p.Control(ctx, usb.Setup{RequestType: 0xA1, Request: 2}, make([]byte, 4))
-	return err
 }
 
 func TestRecover(t *testing.T) {
@@ -785,128 +693,3 @@ func TestCloseAtEveryRequest(t *testing.T) {
 		})
 	}
 }
-
-// Random readers, writers, deadlines and cancellations over a device that
-// answers late, twice over every endpoint: bytes come to whom they belong, no
-// URB and no goroutine is left.
-func TestStress(t *testing.T) {
-	rounds := 400
-	bubble(t, nil, func(t *testing.T, k *fakeKernel, p *pipe) {
-		var mu sync.Mutex
-		rng := rand.New(rand.NewPCG(1, 2))
-		random := func(n int) int {
-			mu.Lock()
-			defer mu.Unlock()
-			return rng.IntN(n)
-		}
-		k.device = func(f *flight) {
-			data := []byte{f.ep, f.ep, f.ep, f.ep}
-			if !f.in() {
-				data = f.data
-			}
-			switch d := time.Duration(random(40)) * time.Millisecond; {
-			case d == 0:
-				f.complete(0, data)
-			default:
-				time.AfterFunc(d, func() { f.complete(0, data) })
-			}
-		}
-		var group sync.WaitGroup
-		for which := range 4 {
-			group.Go(func() {
-				for range rounds {
-					ctx, cancel := context.WithCancel(context.Background())
-					limit := time.Duration(1+random(40)) * time.Millisecond
-					switch random(4) {
-					case 0:
-						ctx, cancel = context.WithTimeout(ctx, limit)
-					case 1:
-						ctx = onlyDeadline{first(context.WithTimeout(ctx, limit))}
-					case 2:
-						time.AfterFunc(limit, cancel)
-					}
-					_, err := transferOn(ctx, p, which, random)
-					cancel()
-					if err != nil && !errors.Is(err, usb.ErrTimeout) && !errors.Is(err, context.Canceled) {
-						t.Errorf("endpoint %d: %v", which, err)
-						return
-					}
-				}
-			})
-		}
-		group.Wait()
-		k.inFlight(0)
-	})
-}
-
-// The same without a clock: everything happens as fast as it can, in an order
-// that nobody chose.
-func TestStressUnpaced(t *testing.T) {
-	k := newFakeKernel(t)
-	k.device = func(f *flight) {
-		data := []byte{f.ep, f.ep, f.ep, f.ep}
-		if !f.in() {
-			data = f.data
-		}
-		switch rand.IntN(4) {
-		case 0:
-			f.complete(0, data)
-		case 1: // until it is cancelled
-			if f.ep == 0x83 {
-				return
-			}
-			fallthrough
-		default:
-			go f.complete(0, data)
-		}
-	}
-	p := k.pipe()
-	var group sync.WaitGroup
-	for which := range 4 {
-		group.Go(func() {
-			for i := range 2000 {
-				ctx, cancel := context.WithCancel(context.Background())
-				if i%3 == 0 || which == 2 {
-					go cancel()
-				}
-				_, err := transferOn(ctx, p, which, rand.IntN)
-				cancel()
-				if err != nil && !errors.Is(err, context.Canceled) {
-					t.Errorf("endpoint %d: %v", which, err)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-	if len(k.submitted) > 0 || p.flying != 0 || p.leader != nil {
-		t.Errorf("left behind: %d URBs, %d transfers, leader %v", len(k.submitted), p.flying, p.leader)
-	}
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-// transferOn makes one transfer on an endpoint and checks what came.
-func transferOn(ctx context.Context, p *pipe, which int, random func(int) int) (n int, err error) {
-	buf := make([]byte, 64)
-	ep := byte(0)
-	switch which {
-	case 0:
-		return 0, p.WriteBulk(ctx, buf[:1+random(64)])
-	case 1:
-		ep = 0x82
-		n, err = p.ReadBulk(ctx, buf)
-	case 2:
-		ep = 0x83
-		n, err = p.ReadInterrupt(ctx, buf[:8])
-	case 3:
-		n, err = p.Control(ctx, usb.Setup{RequestType: 0xA1}, buf[:4])
-	}
-	if err == nil && (n != 4 || !bytes.Equal(buf[:4], []byte{ep, ep, ep, ep})) {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
-}
-
-func first(ctx context.Context, _ context.CancelFunc) context.Context { return ctx }

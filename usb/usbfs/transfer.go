@@ -115,8 +115,8 @@ func (p *pipe) lead(ctx context.Context, l *lane) {
 			l.state = withdrawn
 			p.flying--
 			continue
-		default:
-			p.arm(time.Time{}) // the URB comes back for certain
+		default: // the URB comes back for certain
+			p.arm(time.Time{})
 			p.watch(nil)
 		}
 		p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *pipe) lead(ctx context.Context, l *lane) {
 		err := p.k.poll(p.step)
 		p.mu.Lock()
 		if woken = err != nil; woken {
-			p.isArmed = false
+			p.alarm = past
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				p.goneLocked()
 			}
@@ -134,7 +134,6 @@ func (p *pipe) lead(ctx context.Context, l *lane) {
 	}
 	p.leader = nil
 	p.watch(nil)
-	p.arm(time.Time{}) // nothing is to wake an idle process
 	p.pass()
 	p.mu.Unlock()
 }
@@ -317,19 +316,39 @@ func (p *pipe) goneLocked() {
 	p.kick()
 }
 
+// past is a deadline that was always over.
+var past = time.Unix(1, 0)
+
 // kick gets the leader out of k.poll. mu is held.
 func (p *pipe) kick() {
 	if p.leader != nil {
-		p.arm(time.Unix(1, 0))
+		p.alarm = past
+		p.k.setDeadline(past)
 	}
 }
 
-// arm sets the deadline of the poll. mu is held.
-func (p *pipe) arm(t time.Time) {
-	if p.isArmed && p.armed == t {
+// alarmPeriod bounds how long after the last transfer the alarm may still go
+// off, and how often it is set while they follow each other.
+const alarmPeriod = time.Second
+
+// arm has the leader woken at deadline, or before: it looks at its own deadline
+// when it is. An alarm costs more than a transfer, for setting one has Go's
+// scheduler wake a thread to look after it. So one that is set already and not
+// too late is left alone, also when the lead ends. mu is held.
+func (p *pipe) arm(deadline time.Time) {
+	now := time.Now()
+	set := p.alarm.After(now)
+	switch {
+	case deadline.IsZero() && (set || p.alarm.IsZero()):
 		return
+	case deadline.IsZero(): // nothing but undo one that has gone off
+	case set && !p.alarm.After(deadline):
+		return
+	case deadline.After(now.Add(alarmPeriod)):
+		deadline = now.Add(alarmPeriod)
 	}
-	p.armed, p.isArmed = t, p.k.setDeadline(t) == nil
+	p.alarm = deadline
+	p.k.setDeadline(deadline)
 }
 
 // watch has the leader kicked when done is closed. Which channel it was last

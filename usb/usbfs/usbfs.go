@@ -3,8 +3,8 @@
 //
 // A transfer costs two system calls, one to submit it and one to collect it,
 // and the sleep between them is that of Go's own network poller: no thread is
-// held, no goroutine stands between the caller and the kernel, nothing is
-// allocated, and nothing runs while no transfer is under way.
+// held, no goroutine stands between the caller and the kernel, and nothing is
+// allocated. A second after the last transfer nothing of it wakes any more.
 //
 // On other systems the package builds and [Open] answers with an error that is
 // [errors.ErrUnsupported].
