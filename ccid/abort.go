@@ -20,40 +20,44 @@ func abortSetup(ifc, slot, seq byte) usb.Setup {
 	return usb.Setup{RequestType: 0x21, Request: requestAbort, Value: uint16(seq)<<8 | uint16(slot), Index: uint16(ifc)}
 }
 
-func (l *bulkLink) abortLimit(t MessageType) time.Duration {
+// abort implements link: it ends the command of s in the reader and takes
+// everything out of the pipe that is still said about it (CCID rev 1.10 §5.3.1
+// and §6.1.13). It does not look at the context of the command, which is over.
+// A reader that does not do its part has broken down.
+func (l *bulkLink) abort(s *Slot, t MessageType, cause error) {
+	l.r.trace(Event{Kind: EventAbort, Slot: int(s.index), Type: t, Err: cause})
+	limit := l.r.timeouts.Abort
 	if t == msgSecure {
-		return max(l.r.timeouts.Abort, abortPINEntry)
+		limit = max(limit, abortPINEntry)
 	}
-	return l.r.timeouts.Abort
+	refused, err := l.tryAbort(s, time.Now().Add(limit))
+	var busy *SlotError
+	switch {
+	case err != nil:
+		l.breakDown(err)
+	case refused && errors.As(cause, &busy) && busy.Code == CodeSlotBusy:
+		l.breakDown(cause) // it takes more to get the slot out of that
+	}
+	s.lose()
 }
 
-// abort ends the command of s in the reader and takes everything out of the
-// pipe that is still said about it (CCID rev 1.10 §5.3.1 and §6.1.13). It does
-// not look at the context of the command, which is over.
-func (l *bulkLink) abort(s *Slot, limit time.Duration, cause error) error {
-	l.r.trace(Event{Kind: EventAbort, Slot: int(s.index), Err: cause})
-	deadline := time.Now().Add(limit)
-	s.timer.Reset(limit)
+func (l *bulkLink) tryAbort(s *Slot, deadline time.Time) (refused bool, err error) {
+	s.timer.Reset(time.Until(deadline))
 	select {
 	case l.out <- struct{}{}:
 		s.timer.Stop()
 	case <-s.timer.C:
-		return fmt.Errorf("abort: %w", usb.ErrTimeout)
+		return false, fmt.Errorf("abort: %w", usb.ErrTimeout)
 	case <-l.r.done:
-		return l.r.Err()
+		return false, l.r.Err()
 	}
 	ctx := context.Background()
-	err := l.writeAbort(ctx, s, deadline)
+	err = l.writeAbort(ctx, s, deadline)
 	<-l.out
 	if err != nil {
-		return err
+		return false, err
 	}
-	refused, err := l.aborted(s, func() (pending, error) { return l.await(ctx, s, deadline) })
-	var busy *SlotError
-	if refused && errors.As(cause, &busy) && busy.Code == CodeSlotBusy {
-		l.breakDown(cause) // it takes more to get the slot out of that
-	}
-	return err
+	return l.aborted(s, func() (pending, error) { return l.await(ctx, s, deadline) })
 }
 
 // askAbort is abort for a caller that holds out and in.

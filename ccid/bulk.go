@@ -54,6 +54,7 @@ type pending struct {
 var (
 	errMalformed = fmt.Errorf("malformed answer: %w", ErrProtocol)
 	errOutOfSync = fmt.Errorf("too many stale answers: %w", ErrProtocol)
+	errEndless   = fmt.Errorf("too many time extensions: %w", ErrProtocol)
 	errWrongType = fmt.Errorf("wrong type of answer: %w", ErrProtocol)
 )
 
@@ -97,8 +98,11 @@ func (l *bulkLink) roundTrip(ctx context.Context, s *Slot, m Message, limit time
 		return Message{}, err
 	}
 	deadline := start.Add(limit)
-	for {
+	for extensions := 0; ; {
 		p, err := l.await(ctx, s, deadline)
+		if extensions++; err == nil && s.tooMany(extensions) {
+			err = errEndless
+		}
 		if err != nil {
 			return Message{}, l.giveUp(s, m.Type, err)
 		}

@@ -57,10 +57,7 @@ func (l *controlLink) open(ctx context.Context) error {
 
 // abort implements link: there is no such request. The next command restarts
 // the device.
-func (l *controlLink) abort(s *Slot, _ time.Duration, _ error) error {
-	l.unsettle(s)
-	return nil
-}
+func (l *controlLink) abort(s *Slot, _ MessageType, _ error) { l.unsettle(s) }
 
 // unsettle notes that nobody knows where device and card stand. The next
 // command restarts the one, and the other needs a reset.

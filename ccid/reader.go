@@ -51,9 +51,9 @@ type link interface {
 	roundTrip(ctx context.Context, s *Slot, m Message, limit time.Duration) (Message, error)
 	// open brings the device to a known state.
 	open(ctx context.Context) error
-	// abort ends whatever the reader is busy with in slot s. The caller holds
-	// the slot's gate.
-	abort(s *Slot, limit time.Duration, cause error) error
+	// abort ends the command of type t that the reader is busy with in slot s.
+	// The card counts as lost. The caller holds the slot's gate.
+	abort(s *Slot, t MessageType, cause error)
 	// interrupt does the same for a caller that does not, as far as that is
 	// possible without waiting for an answer.
 	interrupt(ctx context.Context, s *Slot)

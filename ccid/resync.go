@@ -31,12 +31,9 @@ func (l *bulkLink) giveUp(s *Slot, t MessageType, cause error) error {
 	case final(cause):
 		l.r.end(cause)
 	case errors.Is(cause, usb.ErrTimeout), errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded),
-		errors.Is(cause, errWrongType):
-		err := l.abort(s, l.abortLimit(t), cause)
-		s.lose()
-		if err != nil {
-			l.breakDown(err)
-		} else if errors.Is(cause, errWrongType) {
+		errors.Is(cause, errWrongType), errors.Is(cause, errEndless):
+		l.abort(s, t, cause)
+		if errors.Is(cause, errWrongType) {
 			l.breakDown(cause)
 		}
 	default:

@@ -242,18 +242,16 @@ func (s *Slot) command(ctx context.Context, m Message, limit time.Duration) (Mes
 		s.sent = s.sent && !a.Code().refused()
 		failed := &SlotError{Command: m.Type, Slot: int(s.index), Code: a.Code(), Status: a.Status()}
 		var pause time.Duration
-		switch {
-		case a.Code() == CodeSlotBusy && try < 5:
+		switch code := a.Code(); {
+		case code == CodeSlotBusy && try < maxBusy && s.repeatable(m):
 			pause = 50 * time.Millisecond << try
-		case a.Code() == CodeSlotBusy:
-			if err := s.r.link.abort(s, s.r.timeouts.Abort, failed); err != nil {
-				return a, errors.Join(failed, err)
-			}
-		case a.Code() == CodeAutoSequence && try < 30:
+		case code == CodeSlotBusy && try == maxBusy:
+			s.r.link.abort(s, m.Type, failed)
+		case code == CodeAutoSequence && try < maxAutoSequence && s.repeatable(m):
 			pause = 100 * time.Millisecond
-		case a.Code() == CodeNotSupported:
+		case code == CodeNotSupported:
 			s.r.learn(m.Type)
-		case a.Code() == CodeDeactivated:
+		case code == CodeDeactivated:
 			s.lose()
 		}
 		if pause == 0 {
@@ -263,6 +261,23 @@ func (s *Slot) command(ctx context.Context, m Message, limit time.Duration) (Mes
 			return Message{}, errors.Join(err, failed)
 		}
 	}
+}
+
+// How often a command is repeated that the reader is not ready to take: for 1.5
+// and for 3 seconds.
+const (
+	maxBusy         = 5
+	maxAutoSequence = 30
+)
+
+// repeatable reports whether m may be sent again after a refusal. A refusal
+// ends a chain, so its later parts have lost what they belong to.
+func (s *Slot) repeatable(m Message) bool {
+	if m.Type != msgXfrBlock || !s.chains {
+		return true
+	}
+	place := Chain(m.Specific[1])
+	return place == ChainWhole || place == ChainFirst
 }
 
 // observe moves the state of the slot to where the answer to a command says

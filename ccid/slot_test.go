@@ -202,7 +202,6 @@ func TestExtendedChainingTolerance(t *testing.T) {
 // loopPipe is a reader in a function: answer gets each message of the host and
 // returns those of the device.
 type loopPipe struct {
-	mps    int
 	answer func(msg []byte) [][]byte
 	queue  chan []byte
 	closed chan struct{}

@@ -17,15 +17,16 @@ import (
 func (s *Slot) blocks(ctx context.Context, step t1.Step, limit time.Duration) ([]byte, error) {
 	// The card may have the whole command: its last block was sent.
 	executed := false
-	start := time.Now()
+	start, extensions := time.Now(), 0
 	for step.Kind == t1.Send {
 		wait := limit
 		if step.WTX != 0 {
+			extensions++
 			wait = limitOf(ctx, s.timing.waitingTime(step.WTX))
 		}
 		answer, err := s.sendBlock(ctx, step.Block, step.WTX, wait)
 		executed = executed || s.t1.LastBlockSent() && s.sent
-		if err == nil && s.overdue(start, limit) { // S(WTX) has no end of its own
+		if err == nil && (s.overdue(start, limit) || s.tooMany(extensions)) { // S(WTX) has no end of its own
 			err = usb.ErrTimeout
 		}
 		if err == nil {
@@ -92,6 +93,14 @@ func (s *Slot) sendBlock(ctx context.Context, block []byte, bwi byte, limit time
 func (s *Slot) overdue(start time.Time, limit time.Duration) bool {
 	total := s.r.timeouts.Total
 	return total > 0 && time.Since(start) > max(total, limit)
+}
+
+// tooMany reports whether a card that keeps asking for time does so more often
+// than it could while keeping to its own waiting time, the shortest of which is
+// 0.1 s. It guards the processor, where the total guards the caller.
+func (s *Slot) tooMany(extensions int) bool {
+	total := s.r.timeouts.Total
+	return total > 0 && extensions > max(int(total/(100*time.Millisecond)), 1000)
 }
 
 // tpdus runs an APDU over T=0.
