@@ -27,7 +27,8 @@ var (
 	// ErrOutcomeUnknown: the whole command left the host but its answer cannot
 	// be had, so the card may or may not have executed it.
 	ErrOutcomeUnknown = t1.ErrOutcomeUnknown
-	// ErrProtocol: reader or card broke the rules of its protocol.
+	// ErrProtocol: reader or card broke the rules of its protocol, or the card
+	// gave up the exchange.
 	ErrProtocol = errors.New("protocol error")
 	// ErrFaulty: the reader does not come back to its senses. It is left alone
 	// for a while, 1 s to 30 s, before the next command tries again.

@@ -243,11 +243,11 @@ func (s *Slot) command(ctx context.Context, m Message, limit time.Duration) (Mes
 		failed := &SlotError{Command: m.Type, Slot: int(s.index), Code: a.Code(), Status: a.Status()}
 		var pause time.Duration
 		switch code := a.Code(); {
-		case code == CodeSlotBusy && try < maxBusy && s.repeatable(m):
+		case code == CodeSlotBusy && try < maxBusy:
 			pause = 50 * time.Millisecond << try
 		case code == CodeSlotBusy && try == maxBusy:
 			s.r.link.abort(s, m.Type, failed)
-		case code == CodeAutoSequence && try < maxAutoSequence && s.repeatable(m):
+		case code == CodeAutoSequence && try < maxAutoSequence:
 			pause = 100 * time.Millisecond
 		case code == CodeNotSupported:
 			s.r.learn(m.Type)
@@ -269,16 +269,6 @@ const (
 	maxBusy         = 5
 	maxAutoSequence = 30
 )
-
-// repeatable reports whether m may be sent again after a refusal. A refusal
-// ends a chain, so its later parts have lost what they belong to.
-func (s *Slot) repeatable(m Message) bool {
-	if m.Type != msgXfrBlock || !s.chains {
-		return true
-	}
-	place := Chain(m.Specific[1])
-	return place == ChainWhole || place == ChainFirst
-}
 
 // observe moves the state of the slot to where the answer to a command says
 // that it is. A status that contradicts the state is an event of its own.

@@ -73,10 +73,10 @@ func fromT1(err error) error {
 	switch {
 	case errors.Is(err, t1.ErrMute):
 		return fmt.Errorf("%w: %w", ErrMute, err)
-	case errors.Is(err, t1.ErrProtocol), errors.Is(err, t1.ErrShort), errors.Is(err, t1.ErrDead):
-		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	case errors.Is(err, t1.ErrTooLong) && !errors.Is(err, ErrOutcomeUnknown): // a command, not sent
+		return fmt.Errorf("%w: %w", ErrNotSupported, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrProtocol, err)
 }
 
 // sendBlock exchanges one block of T=1. The answer is valid until the next.
