@@ -30,6 +30,11 @@ func (l *bulkLink) abort(s *Slot, t MessageType, cause error) {
 	if t == msgSecure {
 		limit = max(limit, abortPINEntry)
 	}
+	select {
+	case <-l.r.quit: // politeness has its limits
+		limit = min(limit, closeTimeout/2)
+	default:
+	}
 	refused, err := l.tryAbort(s, time.Now().Add(limit))
 	var busy *SlotError
 	switch {

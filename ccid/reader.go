@@ -154,6 +154,19 @@ func (r *Reader) Err() error {
 	}
 }
 
+// refusal is why no new call is taken, nil if one is.
+func (r *Reader) refusal() error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-r.quit:
+		return usb.ErrClosed
+	default:
+		return nil
+	}
+}
+
 // Unplugged tells the reader that the system saw its device leave. Everything
 // that waits ends at once with usb.ErrGone. Close is still due.
 func (r *Reader) Unplugged() { r.end(usb.ErrGone) }
@@ -191,8 +204,8 @@ func (r *Reader) ended(err error) error {
 }
 
 // Close aborts what is in progress, switches the cards off and releases the
-// interface; it takes little more than two seconds at the most. Calls in
-// progress end with usb.ErrClosed. The error is that of releasing. Close is
+// interface; it takes two seconds at the most, beside the transport's own
+// time. Calls in progress end with usb.ErrClosed. The error is that of releasing. Close is
 // idempotent.
 func (r *Reader) Close() error {
 	r.quitOnce.Do(func() {

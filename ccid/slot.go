@@ -183,11 +183,6 @@ func (s *Slot) setTiming(p iso7816.Protocol, t timing) {
 // enter takes the gate.
 func (s *Slot) enter(ctx context.Context) error {
 	select {
-	case <-s.r.quit:
-		return usb.ErrClosed
-	default:
-	}
-	select {
 	case s.gate <- struct{}{}:
 	default:
 		select {
@@ -195,12 +190,12 @@ func (s *Slot) enter(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.r.quit:
-			return usb.ErrClosed
+			return s.r.refusal()
 		case <-s.r.done:
 			return s.r.Err()
 		}
 	}
-	err := s.r.Err()
+	err := s.r.refusal()
 	if err == nil {
 		err = ctx.Err()
 	}

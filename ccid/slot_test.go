@@ -511,6 +511,24 @@ func TestCloseWithDeafReader(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // idle, and deaf to IccPowerOff
+		p := newLoop(func(msg []byte) [][]byte {
+			if MessageType(msg[0]) == msgGetSlotStatus {
+				return [][]byte{reply(msgSlotStatus, msg)}
+			}
+			return nil
+		})
+		r, err := Open(t.Context(), p, bulkInterface(kaztokenClass()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		makeReady(t, r, 5, kaztokenATR)
+		start := time.Now()
+		r.Close()
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
 }
 
 // A slot waits for its turn no longer than its caller wants.

@@ -61,6 +61,9 @@ func (s *Slot) exchange(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes", iso7816.ErrAPDU, len(apdu))
 	}
 	limit := limitOf(ctx, s.hard)
+	if apdu[0] == 0xFF && apdu[1] == 0xC2 && apdu[2] == 0x01 { // the reader's own: it may wait for its keys
+		limit = max(limit, s.r.timeouts.Secure)
+	}
 	switch {
 	case s.level >= usb.ShortAPDU && s.chains:
 		return s.chained(ctx, dst, apdu, limit)
