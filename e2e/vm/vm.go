@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package vm boots a virtual machine with an unmodified Debian kernel and runs
 // one program in it.
 //
