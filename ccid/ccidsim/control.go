@@ -65,9 +65,7 @@ func (d *Device) classRequest(s usb.Setup, data []byte) (int, error) {
 		d.unplug()
 		return 0, errGone
 	case CardOut:
-		if d.slots[0].icc != nil {
-			d.slots[0].remove()
-		}
+		d.slots[0].pulled()
 	}
 	if byte(s.Index) != d.profile.Interface.Number {
 		d.violation("class request %02X to interface %d", s.Request, s.Index)

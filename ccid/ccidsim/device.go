@@ -195,14 +195,16 @@ func (d *Device) InsertCard(slot int, c Card) {
 	d.interrupt.signal()
 }
 
-// RemoveCard takes the card out of a slot. The command it works on, if any, is
-// answered ICC_MUTE with "no ICC present".
+// RemoveCard takes the card out of a slot, if there is one. The command it works
+// on, if any, is answered ICC_MUTE with "no ICC present". It panics if the
+// device has its card built in.
 func (d *Device) RemoveCard(slot int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s := d.slots[slot]; s.icc != nil {
-		s.remove()
+	if !d.profile.Removable {
+		panic("ccidsim: " + d.profile.Name + " has its card built in")
 	}
+	d.slots[slot].pulled()
 }
 
 // Executed counts the APDUs that the card in a slot, and those before it, were

@@ -110,10 +110,10 @@ type echoes struct {
 var edges = []int{0, 1, 2, 23, 31, 32, 33, 42, 54, 63, 64, 65, 107, 118, 128, 182, 192, 246, 247, 254, 255, 256, 257}
 
 func (e *echoes) size(limit int) int {
-	switch k := e.rng.IntN(100); {
-	case k < 60:
+	switch k := e.rng.IntN(1000); {
+	case k < 600:
 		return min(edges[e.rng.IntN(len(edges))], limit)
-	case k < 99 || limit < 65535:
+	case k < 996 || limit < 65535:
 		return e.rng.IntN(min(limit, 700) + 1)
 	}
 	return limit - e.rng.IntN(2)

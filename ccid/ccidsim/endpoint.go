@@ -88,6 +88,14 @@ func (q *inbound) owes(slot byte) bool {
 	return false
 }
 
+// excuse lets the host leave the last answer where it is: one that is about to
+// close the device need not hear how its abort went.
+func (q *inbound) excuse() {
+	if n := len(q.queue); n > q.head {
+		q.queue[n-1].final = false
+	}
+}
+
 func (q *inbound) waiting() int { return len(q.queue) - q.head }
 
 func (q *inbound) reset() {

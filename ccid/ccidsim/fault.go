@@ -78,7 +78,8 @@ const (
 	// BadLength answers with dwLength FFFFFFFF.
 	BadLength
 	// WrongSeq, WrongSlot and WrongType answer with a bSeq or bSlot one too
-	// high, or another bMessageType.
+	// high, or another bMessageType. A USB-ICC without bulk endpoints has no more
+	// of this than a response type or status byte, which they all damage.
 	WrongSeq
 	WrongSlot
 	WrongType
@@ -102,7 +103,7 @@ const (
 	// way out the command is not carried out; on the way in it was.
 	ErrorCode
 	// CardOut pulls the card before the command is carried out, or before its
-	// answer is sent.
+	// answer is sent. A card that is built in stays.
 	CardOut
 	// Unplug unplugs the device.
 	Unplug
@@ -337,13 +338,16 @@ func (d *Device) send(msg []byte, final bool) {
 		d.bulkIn.push(append(d.bulkIn.buffer(), ext[:]...), nil)
 		d.bulkIn.push(msg, nil)
 	case ErrorCode:
+		d.slots[int(msg[5])%len(d.slots)].upset()
 		msg = msg[:headerLen]
 		clear(msg[1:5])
 		msg[7], msg[8], msg[9] = 0x40|msg[7]&0x03, byte(f.Value), 0
 		d.bulkIn.push(msg, nil)
 	case CardOut:
-		if s := d.slots[int(msg[5])%len(d.slots)]; s.icc != nil {
-			s.remove()
+		s := d.slots[int(msg[5])%len(d.slots)]
+		if !s.pulled() {
+			d.deliver(msg, final)
+			return
 		}
 		msg = msg[:headerLen]
 		clear(msg[1:5])
@@ -353,7 +357,30 @@ func (d *Device) send(msg []byte, final bool) {
 		d.bulkIn.discard(msg)
 		d.unplug()
 	default:
-		d.bulkIn.push(msg, nil)
-		d.bulkIn.queue[len(d.bulkIn.queue)-1].final = final
+		d.deliver(msg, final)
 	}
+}
+
+// upset is what an error that the reader made up leaves: an exchange in parts is
+// over, and the card hears things that it did not expect.
+func (s *slot) upset() {
+	s.forget()
+	if s.icc != nil {
+		s.icc.t1.faulty = true
+	}
+}
+
+// deliver queues an undamaged message.
+func (d *Device) deliver(msg []byte, final bool) {
+	d.bulkIn.push(msg, nil)
+	d.bulkIn.queue[len(d.bulkIn.queue)-1].final = final
+}
+
+// pulled pulls the card out, if there is one that can be.
+func (s *slot) pulled() bool {
+	if s.icc == nil || !s.d.profile.Removable {
+		return false
+	}
+	s.remove()
+	return true
 }

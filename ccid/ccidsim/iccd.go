@@ -75,11 +75,26 @@ func (i *iccd) left() time.Duration {
 
 // damage makes a control answer wrong as the fault has it.
 func damage(f Fault, data []byte, n int) int {
+	if n = shorten(f, n); n == 0 {
+		return 0
+	}
+	return damageType(f, data, n)
+}
+
+// shorten is damage to an answer that is nothing but data.
+func shorten(f Fault, n int) int {
 	switch f.Kind {
 	case Short:
 		return 0
 	case Truncate:
 		return max(n-1, 0)
+	}
+	return n
+}
+
+// damageType is damage to an answer whose first byte says what it is.
+func damageType(f Fault, data []byte, n int) int {
+	switch f.Kind {
 	case WrongType, WrongSeq, WrongSlot, BadLength:
 		if n > 0 {
 			data[0] = 0x55
@@ -101,7 +116,7 @@ func (d *Device) iccdA(s usb.Setup, data []byte, f Fault) (int, error) {
 		slot.powered = true
 		slot.defaultParameters()
 		*i = iccd{}
-		return damage(f, data, copy(data, atr)), nil
+		return shorten(f, copy(data, atr)), nil
 	case s.RequestType == requestOut && s.Request == iccdPowerOff:
 		slot.powerOff()
 		*i = iccd{}
@@ -146,7 +161,7 @@ func (d *Device) iccdA(s usb.Setup, data []byte, f Fault) (int, error) {
 		case i.status == statusSW && len(i.sw) == 0:
 			i.status = statusReady
 		}
-		return damage(f, data, n), nil
+		return shorten(f, n), nil
 	}
 	d.violation("unknown request %02X %02X", s.RequestType, s.Request)
 	return 0, errStall

@@ -284,7 +284,16 @@ func (t *t1Card) ask(pcb, inf byte, bare bool) reply {
 		b.INF = nil
 	}
 	t.last = b.AppendTo(t.last[:0], t.edc)
-	return reply{block: t.last}
+	return reply{block: t.last, wait: t.pause()}
+}
+
+// pause is how long the card takes with a block that a fault makes it send: a
+// host that such blocks go round in circles with has to see time pass.
+func (t *t1Card) pause() time.Duration {
+	if !t.faulty {
+		return 0
+	}
+	return t.icc.blockWait() / 2
 }
 
 func (t *t1Card) send(pcb byte, inf []byte) reply {
@@ -296,6 +305,9 @@ func (t *t1Card) send(pcb byte, inf []byte) reply {
 func (t *t1Card) emit() reply {
 	wait := t.wait
 	t.wait = 0
+	if t.request != 0 {
+		wait = t.pause()
+	}
 	f := t.icc.s.d.faults.next(BlockIn)
 	if f.Kind == 0 {
 		return reply{block: t.last, wait: wait}
@@ -303,7 +315,7 @@ func (t *t1Card) emit() reply {
 	t.faulty = true
 	own := t1.Block{PCB: t.last[1]}
 	if t.request != 0 && (f.Kind == WTX || f.Kind == IFSRequest || f.Kind == AbortRequest) {
-		return reply{block: t.last} // a repeated request; one at a time
+		return reply{block: t.last, wait: t.pause()} // a repeated request; one at a time
 	}
 	switch f.Kind {
 	case BadEDC:

@@ -44,6 +44,7 @@ const (
 	errCmdSlotBusy     = 0xE0
 	errPINCancelled    = 0xEF
 	errPINTimeout      = 0xF0
+	errAutoSequence    = 0xF2
 	errProcedureByte   = 0xF4
 	errProtocol        = 0xF6
 	errHardware        = 0xFB
@@ -157,12 +158,13 @@ func (d *Device) take(msg []byte, f Fault) error {
 		s.state, s.seq = hung, c.seq
 		return nil
 	case ErrorCode:
+		if f.Value != errCmdSlotBusy && f.Value != errAutoSequence { // those only put it off
+			s.upset()
+		}
 		d.refuse(c, byte(f.Value))
 		return nil
 	case CardOut:
-		if s.icc != nil {
-			s.remove()
-		}
+		s.pulled()
 	}
 	s.handle(c)
 	return nil

@@ -138,6 +138,7 @@ func TestNewPanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"too many cards":      func() { ccidsim.New(ccidsim.KAZTOKEN, emu.New(), emu.New()) },
 		"token without card":  func() { ccidsim.New(ccidsim.KAZTOKEN) },
+		"card built in":       func() { kaztoken().RemoveCard(0) },
 		"slot with two cards": func() { kaztoken().InsertCard(0, emu.New()) },
 	} {
 		t.Run(name, func(t *testing.T) {

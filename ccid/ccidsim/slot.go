@@ -390,4 +390,5 @@ func (s *slot) bulkAbort(c *command) {
 	s.aborting = false
 	h := header(typeSlotStatus, c.slot, c.seq, s.status(), 0, 0)
 	d.answer(append(d.bulkIn.buffer(), h[:]...))
+	d.bulkIn.excuse()
 }

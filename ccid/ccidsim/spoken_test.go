@@ -294,8 +294,6 @@ func TestT1Recovery(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := ccidsim.New(ccidsim.TPDUT1LRC, newScripted(t, kaztokenATR, "00 84 00 00 02", "A1B29000"))
-			d.Inject(tt.fault...)
 			script := t1Ready
 			for i := 0; i < len(tt.blocks); i += 2 {
 				host := tt.blocks[i]
@@ -306,11 +304,15 @@ func TestT1Recovery(t *testing.T) {
 				}
 				script += expect(0x10+i, tt.blocks[i+1])
 			}
-			talk(t, d.Pipe(), script)
-			noViolations(t, d)
-			if got := d.Executed(0); got != tt.executed {
-				t.Errorf("executed %d times, want %d", got, tt.executed)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				d := ccidsim.New(ccidsim.TPDUT1LRC, newScripted(t, kaztokenATR, "00 84 00 00 02", "A1B29000"))
+				d.Inject(tt.fault...)
+				talk(t, d.Pipe(), script)
+				noViolations(t, d)
+				if got := d.Executed(0); got != tt.executed {
+					t.Errorf("executed %d times, want %d", got, tt.executed)
+				}
+			})
 		})
 	}
 }
@@ -407,6 +409,10 @@ func TestT0PPSByTheReader(t *testing.T) {
 }
 
 func TestCharacterT0(t *testing.T) {
+	synctest.Test(t, spokenCharacterT0)
+}
+
+func spokenCharacterT0(t *testing.T) {
 	card := newScripted(t, t0ATR, "00 B0 00 00 04", "AA BB CC DD 90 00", "00 D6 00 00 02 01 02", "90 00")
 	d := ccidsim.New(ccidsim.Character, card)
 	d.Inject(
