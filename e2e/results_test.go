@@ -36,8 +36,10 @@ type results struct {
 	converter *exec.Cmd
 }
 
+// newResults converts with time stamps: without them test2json tells no duration
+// of a test either.
 func newResults(output io.Reader) (*results, error) {
-	r := &results{converter: exec.Command("go", "tool", "test2json")}
+	r := &results{converter: exec.Command("go", "tool", "test2json", "-t")}
 	r.converter.Stdin = output
 	events, err := r.converter.StdoutPipe()
 	if err != nil {
