@@ -115,10 +115,12 @@ func (l *bulkLink) aborted(s *Slot, next func() (pending, error)) (refused bool,
 	}
 }
 
-// interrupt implements link: whoever waits for s gets CMD_ABORTED.
-func (l *bulkLink) interrupt(ctx context.Context, s *Slot) {
+// interrupt implements link: whoever waits for s gets CMD_ABORTED, and the
+// answer to the abort itself is left for finish.
+func (l *bulkLink) interrupt(ctx context.Context, s *Slot) (finish func()) {
+	nothing := func() {}
 	if l.take(ctx, l.out) != nil {
-		return
+		return nothing
 	}
 	defer func() { <-l.out }()
 	seq := l.next
@@ -127,11 +129,18 @@ func (l *bulkLink) interrupt(ctx context.Context, s *Slot) {
 	defer cancel()
 	if _, err := l.pipe.Control(bound, abortSetup(l.r.ifc.Number, s.index, seq), nil); err != nil && final(err) {
 		l.r.end(err)
-		return
+		return nothing
 	}
 	m := abortMessage()
 	m.Slot, m.Seq = s.index, seq
 	if err := l.put(ctx, m.AppendTo(nil), closeTimeout); err != nil {
 		l.breakDown(err)
+		return nothing
+	}
+	return func() {
+		l.mu.Lock()
+		l.pending[s.index] = pending{active: true, seq: seq}
+		l.mu.Unlock()
+		l.aborted(s, func() (pending, error) { return l.await(ctx, s, time.Now().Add(closeTimeout)) })
 	}
 }

@@ -66,7 +66,7 @@ func (l *controlLink) unsettle(s *Slot) {
 	s.lose()
 }
 
-func (l *controlLink) interrupt(context.Context, *Slot) {}
+func (l *controlLink) interrupt(context.Context, *Slot) (finish func()) { return func() {} }
 
 // roundTrip implements link.
 func (l *controlLink) roundTrip(ctx context.Context, s *Slot, m Message, limit time.Duration) (Message, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kaztoken/internal/iso7816"
@@ -27,8 +28,8 @@ type Reader struct {
 
 	wg sync.WaitGroup // the goroutines of the watch over the cards
 
-	quit     chan struct{} // closed by Close: no new calls
-	quitOnce sync.Once
+	closing atomic.Bool
+	quit    chan struct{} // closed by Close: no new calls
 
 	done     chan struct{} // closed when the reader is gone or closed
 	doneOnce sync.Once
@@ -54,9 +55,9 @@ type link interface {
 	// abort ends the command of type t that the reader is busy with in slot s.
 	// The card counts as lost. The caller holds the slot's gate.
 	abort(s *Slot, t MessageType, cause error)
-	// interrupt does the same for a caller that does not, as far as that is
-	// possible without waiting for an answer.
-	interrupt(ctx context.Context, s *Slot)
+	// interrupt begins the same for a caller that does not. What it returns ends
+	// it, for a caller that does by then.
+	interrupt(ctx context.Context, s *Slot) (finish func())
 	// payload is the longest abData, bytes.
 	payload() int
 }
@@ -208,11 +209,11 @@ func (r *Reader) ended(err error) error {
 // time. Calls in progress end with usb.ErrClosed. The error is that of releasing. Close is
 // idempotent.
 func (r *Reader) Close() error {
-	r.quitOnce.Do(func() {
+	if r.closing.CompareAndSwap(false, true) {
 		close(r.quit)
 		r.powerDown()
 		r.end(usb.ErrClosed)
-	})
+	}
 	<-r.done
 	<-r.released
 	r.wg.Wait()
@@ -228,21 +229,16 @@ func (r *Reader) powerDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	for _, s := range r.slots {
-		select {
-		case s.gate <- struct{}{}:
-			<-s.gate
-		default:
-			r.link.interrupt(ctx, s)
+		// Who has the gate may be about to leave; only a command that lasts is
+		// aborted.
+		finish := func() {}
+		if !s.enterBy(ctx, closeGrace) {
+			finish = r.link.interrupt(ctx, s)
+			if !s.enterBy(ctx, closeTimeout) {
+				return
+			}
 		}
-	}
-	for _, s := range r.slots {
-		select {
-		case s.gate <- struct{}{}:
-		case <-ctx.Done():
-			return
-		case <-r.done:
-			return
-		}
+		finish()
 		if s.powered() {
 			s.command(ctx, iccPowerOff(), closeTimeout)
 		}

@@ -205,6 +205,25 @@ func (s *Slot) enter(ctx context.Context) error {
 	return err
 }
 
+// enterBy takes the gate when closing, within d.
+func (s *Slot) enterBy(ctx context.Context, d time.Duration) bool {
+	select {
+	case s.gate <- struct{}{}:
+		return true
+	default:
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case s.gate <- struct{}{}:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	case <-s.r.done:
+	}
+	return false
+}
+
 func (s *Slot) leave() {
 	s.secret, s.secretAnswer = public, false
 	<-s.gate

@@ -469,7 +469,7 @@ func TestCloseWhileBusy(t *testing.T) {
 			wg.Go(func() { r.Close() })
 		}
 		wg.Wait()
-		if d := time.Since(start); d != 0 {
+		if d := time.Since(start); d != closeGrace {
 			t.Errorf("took %v", d)
 		}
 		if got := fmt.Sprint(seen); got != "[GetSlotStatus XfrBlock Abort IccPowerOff]" {

@@ -56,8 +56,9 @@ const (
 	probeTimeout  = 300 * time.Millisecond // GetSlotStatus of a resynchronisation
 	listTimeout   = 500 * time.Millisecond // lists of clocks and rates
 	abortPINEntry = 5 * time.Second
-	closeTimeout  = time.Second // power off and abort when closing
-	peekInterval  = time.Second // how long a message may lie in an unfinished transfer
+	closeTimeout  = time.Second           // power off and abort when closing
+	closeGrace    = 50 * time.Millisecond // for a command that ends by itself
+	peekInterval  = time.Second           // how long a message may lie in an unfinished transfer
 )
 
 type limitKey struct{}
