@@ -49,9 +49,10 @@ func TestPlug(t *testing.T) {
 			}
 			k.vanish(t)
 		}
-		if left := deviceFiles(t); len(left) != 0 {
-			t.Errorf("open after the last removal: %v", left)
-		}
+		await(t, "the last device file to be closed", func() ([]string, bool) {
+			nodes := deviceFiles(t)
+			return nodes, len(nodes) == 0
+		})
 		w.close(t)
 		after := await(t, "the goroutines to end", func() (belongings, bool) {
 			p := possessions(t)
