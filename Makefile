@@ -8,6 +8,7 @@ BUILD    := build
 PREFIX   ?= /usr/local
 UDEVDIR  ?= /usr/lib/udev/rules.d
 FUZZTIME ?= 20s
+SOAK     ?= 5
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  := -X main.version=$(VERSION)
 TOOL     := $(GO) tool -modfile=internal/tools/go.mod
@@ -59,17 +60,21 @@ cross: ## static programs for every target, with their sizes
 	.ci/cross $(BUILD)
 
 e2e: ## the end-to-end machine: a real kernel under QEMU
-	$(GO) test -tags e2e -count=1 -timeout 14m -v ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e
 
 bench: ## benchmarks in process, then in the machine beside the stock driver
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -tags e2e -count=1 -timeout 40m -v ./e2e -args -e2e.bench
 
+soak: ## the end-to-end machine and the fault tests, SOAK times as long
+	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
+	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
+
 fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
 
 golden: ## rewrite generated and golden files; review the difference
-	$(GO) generate ./...
+	$(GO) test ./udev ./cmd/kaztoken/internal/cli -update
 
 install: build ## DESTDIR= PREFIX= UDEVDIR=
 	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken

@@ -21,6 +21,7 @@ import (
 var (
 	runFlag   = flag.String("e2e.run", "", "run only the scenarios that match, in the form of go test's -run")
 	benchFlag = flag.Bool("e2e.bench", false, "take the measurements instead of running the scenarios")
+	soakFlag  = flag.Int("e2e.soak", 1, "plug in and send this many times as often")
 )
 
 // skippedMark is left behind when the machine cannot be had here, and read by
@@ -33,7 +34,7 @@ func limit() time.Duration {
 	if *benchFlag {
 		return 20 * time.Minute
 	}
-	return 10 * time.Minute
+	return 13 * time.Minute * time.Duration(*soakFlag)
 }
 
 // TestMachine boots one virtual machine, runs the scenarios of e2e/guest in it
@@ -83,6 +84,7 @@ func command(share string) string {
 	args := []string{
 		"GOTRACEBACK=all", "NSS_DATABASE=" + quote("sql:"+filepath.Join(share, "nss")),
 		"exec ./guest.test -test.v=test2json -test.timeout=" + (limit() - 30*time.Second).String(),
+		fmt.Sprintf("-soak=%d", *soakFlag),
 	}
 	if *benchFlag {
 		args = append(args, "-test.run=^TestMeasure")
@@ -108,7 +110,7 @@ func build(ctx context.Context, t *testing.T, share string) {
 	}
 	target := func(name string) string { return filepath.Join(share, name) }
 	for _, args := range [][]string{
-		{"CGO_ENABLED=1", "go", "test", "-c", "-o", target("guest.test"), "./guest"},
+		{"CGO_ENABLED=1", "go", "test", "-tags", "e2e", "-c", "-o", target("guest.test"), "./guest"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("kaztoken"), "../cmd/kaztoken"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("gousbidle"), "./guest/testdata/gousbidle"},
 		{"CGO_ENABLED=0", "go", "build", "-o", target("static/kaztoken"), "../cmd/kaztoken"},

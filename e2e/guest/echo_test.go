@@ -1,4 +1,4 @@
-//go:build linux
+//go:build e2e && linux
 
 package guest
 
@@ -34,7 +34,7 @@ func TestEcho(t *testing.T) {
 				slots := openToken(t, d, p).Slots()
 				done := make(chan error)
 				for _, s := range slots {
-					go func() { done <- echo(t.Context(), s, echoAPDUs/len(slots)) }()
+					go func() { done <- echo(t.Context(), s, *soak*echoAPDUs/len(slots)) }()
 				}
 				for range slots {
 					if err := <-done; err != nil {

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build e2e && linux
 
 package guest
 
@@ -12,6 +12,9 @@ import (
 // roleVariable names, in the environment, what a process started from this
 // binary is to be, if not the scenarios: see roles.
 const roleVariable = "KAZTOKEN_E2E_ROLE"
+
+// soak makes the scenarios that repeat something do it so many times as often.
+var soak = flag.Int("soak", 1, "plug in and send this many times as often")
 
 // roles are the helpers that have to be processes of their own: a token whose
 // work must not show up in what is measured of ours, and one that does nothing

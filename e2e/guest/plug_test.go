@@ -1,4 +1,4 @@
-//go:build linux
+//go:build e2e && linux
 
 package guest
 
@@ -28,7 +28,7 @@ func TestPlug(t *testing.T) {
 		k := newToken(t, ccidsim.KAZTOKEN)
 		before := possessions(t)
 		w := watch(t, d)
-		for i := range plugCycles {
+		for i := range *soak * plugCycles {
 			k.plug(t)
 			slot := w.next(t, host.Arrived).Reader.CCID().Slots()[0]
 			if slot.State() != ccid.CardReady {
