@@ -23,8 +23,12 @@ type RulesOptions struct {
 	PCSCLiteIgnore bool
 }
 
+// Group is the group that owns the device nodes under the rules that ship. A
+// package creates it.
+const Group = "kaztoken"
+
 // DefaultRules are the options of the file that ships.
-func DefaultRules() RulesOptions { return RulesOptions{Group: "kaztoken"} }
+func DefaultRules() RulesOptions { return RulesOptions{Group: Group} }
 
 // Rules makes the udev rules file, a line of explanation with every step. The
 // only error is a Group that is no name of a group.

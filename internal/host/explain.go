@@ -75,7 +75,9 @@ func explain(err error, dev usb.Info, holders func(usb.Info) []udev.Holder) erro
 		return &HintError{
 			Err: fmt.Errorf("%s: %w", dev, err),
 			Hint: "install the udev rule: kaztoken udev-rules | sudo tee /etc/udev/rules.d/" + udev.RulesFile +
-				" && sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb",
+				" && sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb" +
+				"\nif you are not at the machine's own screen, before that: sudo groupadd -rf " + udev.Group +
+				" && sudo usermod -aG " + udev.Group + " $USER, and log in again",
 		}
 	case errors.Is(err, usb.ErrBusy):
 		by := "another program"
