@@ -37,8 +37,8 @@ An APDU is checked before it is sent, and sent exactly as it is written: a
 status word such as 61xx is shown and not acted upon. The exit code is 0
 whatever the status words are; they are data. The first APDU that is malformed
 (exit code 2) or gets no answer ends the run. PINs in VERIFY, CHANGE REFERENCE
-DATA and RESET RETRY COUNTER are never printed or logged; in arguments other
-users can see them, so send those from standard input.
+DATA and RESET RETRY COUNTER are never printed or logged, and are taken from
+standard input only: other users can see arguments.
 
 --json prints one object per line: command (as far as it may be shown), hidden
 (bytes that may not), data, sw, meaning, microseconds; for a reset: reset, atr.`,

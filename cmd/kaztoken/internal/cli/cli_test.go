@@ -123,8 +123,8 @@ func TestGolden(t *testing.T) {
 		{"list-json", "", []string{"list", "--json"}},
 		{"info", "", []string{"info"}},
 		{"info-json", "", []string{"info", "--json"}},
-		{"apdu", "", []string{"apdu", "00CA018100", "reset", "00:20:00:02:08:31:32:33:34:35:36:37:38", "80", "EC", "05", "01", "21", "00A4000002ABCD"}},
-		{"apdu-stdin", "# the serial number\n\n00 ca 01 81 00  # here\nRESET\n  80:ec:00:00:03:01:02:03:05\r\n00 24 00 02 02 31 32\n", []string{"apdu"}},
+		{"apdu", "", []string{"apdu", "00CA018100", "reset", "00:20:00:02", "80", "EC", "05", "01", "21", "00A4000002ABCD"}},
+		{"apdu-stdin", "# the serial number\n\n00 ca 01 81 00  # here\nRESET\n  80:ec:00:00:03:01:02:03:05\r\n00:20:00:02:08:31:32:33:34:35:36:37:38\n00 24 00 02 02 31 32\n", []string{"apdu"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := virtual(t, c.in, c.args...)
@@ -189,6 +189,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"apdu", "--backend", "virtual", "00A4"}, "argument 1: malformed APDU"},
 		{[]string{"apdu", "--backend", "virtual", "00CA018100", "00A40000 05 3F00"}, "argument 2: malformed APDU: Lc 5"},
 		{[]string{"apdu", "--backend", "virtual", "xyz"}, "column 1"},
+		{[]string{"apdu", "--backend", "virtual", "0020000204 31323334"}, "standard input"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			r := run(t, t.Context(), nil, nil, c.args...)

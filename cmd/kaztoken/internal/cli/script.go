@@ -73,6 +73,9 @@ func parseHex(s string) ([]byte, error) {
 	return b, nil
 }
 
+// errPINArgument refuses a PIN where every user of the machine can read it.
+var errPINArgument = errors.New("an APDU with a PIN cannot be an argument, where other users see it: write it to standard input")
+
 // parseArgs reads the steps of a command line. Each argument is one step, but
 // neighbours that are single bytes are one APDU together.
 func parseArgs(args []string) ([]step, error) {
@@ -87,6 +90,9 @@ func parseArgs(args []string) ([]step, error) {
 		s, ok, err := parseStep(strings.Join(args[i:end], " "))
 		if err != nil {
 			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+		}
+		if _, hidden := shown(s.apdu); hidden > 1 { // one byte is Le
+			return nil, fmt.Errorf("argument %d: %w", i+1, errPINArgument)
 		}
 		i = end
 		if ok {
@@ -106,6 +112,9 @@ func isByte(s string) bool {
 // the body carries a PIN (VERIFY, CHANGE REFERENCE DATA, RESET RETRY COUNTER,
 // ISO 7816-4:2013 §11.5.6 to §11.5.10).
 func shown(apdu []byte) (part []byte, hidden int) {
+	if len(apdu) < 4 { // a reset
+		return apdu, 0
+	}
 	switch apdu[1] &^ 1 {
 	case 0x20, 0x24, 0x2C:
 		return apdu[:4], len(apdu) - 4

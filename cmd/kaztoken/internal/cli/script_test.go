@@ -56,6 +56,8 @@ func TestParseArgs(t *testing.T) {
 		{"00/CA/01/81/00CA0181", "00CA0181 00CA0181", ""},
 		{"00CA0181/00/CA/01", "", "argument 2: malformed APDU"},
 		{"00CA0181/zz", "", "argument 2"},
+		{"00200002/00200081 00", "00200002 0020008100", ""}, // queries carry no PIN
+		{"reset/0020000204 31323334", "", "argument 2: an APDU with a PIN"},
 	} {
 		steps, err := parseArgs(strings.Split(c.args, "/"))
 		var got []string
