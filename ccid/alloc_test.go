@@ -2,6 +2,7 @@ package ccid
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -156,7 +157,7 @@ func TestTransmitDoesNotAllocate(t *testing.T) {
 func BenchmarkTransmit(b *testing.B) {
 	for _, n := range []int{5, 64, 250} {
 		for name, p := range paths(n) {
-			b.Run(name, func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				s := openEcho(b, p.d, p.respond)
 				apdu := append([]byte{0, 0xDA, 0, 0, byte(n)}, make([]byte, n)...)
 				dst := make([]byte, 0, 1024)
