@@ -31,7 +31,8 @@ type call struct {
 	active   bool
 	deadline time.Time // of the active call, zero if it has none
 	timer    *time.Timer
-	serial   uint64 // of the call, so that a late AfterFunc does not hit the next
+	alarm    time.Time // when timer fires, zero if it is not set
+	serial   uint64    // of the call, so that a late AfterFunc does not hit the next
 	unhook   func() bool
 }
 
@@ -79,9 +80,6 @@ func (c *call) begin(ctx context.Context) error {
 func (c *call) end() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.deadline.IsZero() {
-		c.timer.Stop()
-	}
 	if c.unhook != nil {
 		c.unhook()
 		c.unhook = nil
@@ -111,15 +109,40 @@ func (c *call) terminate(cause error) {
 	if c.ended == nil {
 		c.ended = cause
 	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	c.close(cause)
 }
 
-// expire is the timer's. It may be late and find another call than the one it
-// was set for, whose deadline it then goes by.
+// arm makes the timer fire at the deadline, or before: an earlier alarm of a
+// call that has ended stays set and is sorted out by expire. Setting a timer
+// anew for each transfer would wake a thread of Go's poller each time, which
+// costs more than the transfer does of ours. It is called with mu held.
+func (c *call) arm(left time.Duration) {
+	if !c.alarm.IsZero() && !c.deadline.Before(c.alarm) {
+		return
+	}
+	c.alarm = c.deadline
+	if c.timer == nil {
+		c.timer = time.AfterFunc(left, c.expire)
+	} else {
+		c.timer.Reset(left)
+	}
+}
+
+// expire is the timer's. It goes by the deadline of the call that it finds,
+// which need not be the one that it was set for. The last alarm finds none.
 func (c *call) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	c.alarm = time.Time{}
+	if c.deadline.IsZero() || c.cause != nil || c.ended != nil {
+		return
+	}
+	if left := time.Until(c.deadline); left > 0 {
+		c.arm(left)
+	} else {
 		c.close(errDeadline)
 	}
 }
