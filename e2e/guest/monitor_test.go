@@ -5,6 +5,7 @@ package guest
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ var monitor = sync.OnceValues(func() (*qmp, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &qmp{f, bufio.NewReader(f)}
+	m := &qmp{out: f, in: bufio.NewReader(f)}
 	if _, err := m.in.ReadBytes('\n'); err != nil { // the greeting
 		return nil, err
 	}
@@ -28,8 +29,9 @@ var monitor = sync.OnceValues(func() (*qmp, error) {
 
 // qmp is a connection to QEMU's monitor.
 type qmp struct {
-	out *os.File
-	in  *bufio.Reader
+	out     *os.File
+	in      *bufio.Reader
+	readers int // plugged in so far
 }
 
 type qmpError struct {
@@ -70,27 +72,38 @@ func (m *qmp) execute(command string, arguments any) error {
 	}
 }
 
-// plugEmulatedReader plugs in QEMU's reader with its emulated card, until the
-// end of the test.
-func plugEmulatedReader(t *testing.T) {
+// plugEmulatedReader plugs in QEMU's reader with its emulated card. It is
+// unplugged by what it returns, or at the end of the test.
+func plugEmulatedReader(t *testing.T) (unplug func()) {
 	t.Helper()
 	m, err := monitor()
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.readers++ // an id is free again some time after its device has left
+	reader := fmt.Sprint("reader", m.readers)
 	type device map[string]string
 	for _, d := range []device{
-		{"driver": "usb-ccid", "id": "ccid", "bus": "xhci.0"},
-		{"driver": "ccid-card-emulated", "id": "card", "bus": "ccid.0", "backend": "certificates",
+		{"driver": "usb-ccid", "id": reader, "bus": "xhci.0"},
+		{"driver": "ccid-card-emulated", "bus": reader + ".0", "backend": "certificates",
 			"cert1": "cert1", "cert2": "cert2", "cert3": "cert3", "db": os.Getenv("NSS_DATABASE")},
 	} {
 		if err := m.execute("device_add", d); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
-		if err := m.execute("device_del", device{"id": "ccid"}); err != nil {
-			t.Error(err)
+	unplugged := false
+	unplug = func() {
+		if unplugged {
+			return
 		}
-	})
+		unplugged = true
+		if err := m.execute("device_del", device{"id": reader}); err != nil {
+			t.Error(err)
+			return
+		}
+		vanishEmulated(t)
+	}
+	t.Cleanup(unplug)
+	return unplug
 }

@@ -303,8 +303,8 @@ func TestHeldByPCSCD(t *testing.T) {
 		}
 		return udev.Holder{}, false
 	})
-	if _, answers := stock(t, "Rutoken", [][]byte{{0x80, 0xEC, 0, 0, 1}}); answers[0].err != nil {
-		t.Fatal(answers[0].err)
+	if _, _, err := stock(t, "Rutoken", [][]byte{{0x80, 0xEC, 0, 0, 1}}, 0); err != nil {
+		t.Fatal(err)
 	}
 	for _, d := range drivers {
 		t.Run(d.name, func(t *testing.T) {

@@ -4,9 +4,10 @@ package guest
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
-	"errors"
-	"os"
+	"fmt"
+	"io"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -47,59 +48,65 @@ func startPCSCD(t testing.TB) (stop func()) {
 // stockAnswer is one answer of the stock stack.
 type stockAnswer struct {
 	bytes []byte
-	err   error
 	took  time.Duration
 }
 
+// stockLimit bounds a run of a stock client.
+const stockLimit = time.Minute
+
 // stock sends APDUs to the card in the reader whose name contains name, through
-// a C program, libpcsclite, pcscd and libccid.
-func stock(t testing.TB, name string, apdus [][]byte) (atr []byte, answers []stockAnswer) {
+// a C program, libpcsclite, pcscd and libccid. The error says that one was not
+// answered.
+func stock(t testing.TB, name string, apdus [][]byte, pause time.Duration) (atr []byte, answers []stockAnswer, err error) {
 	t.Helper()
-	var in, stderr bytes.Buffer
+	var in bytes.Buffer
 	for _, apdu := range apdus {
 		in.WriteString(hex.EncodeToString(apdu) + "\n")
 	}
-	cmd := exec.CommandContext(t.Context(), "./stockclient", "-t", name)
-	cmd.Stdin, cmd.Stderr = &in, &stderr
-	out, err := cmd.Output()
+	out, err := runStock(t, &in, "./stockclient", strconv.FormatInt(pause.Milliseconds(), 10), name)
 	if err != nil {
-		t.Fatalf("stock client: %v: %s", err, stderr.Bytes())
+		return nil, nil, err
 	}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		words := strings.Fields(line)
-		var a stockAnswer
-		switch {
-		case words[0] == "ATR":
+		if words[0] == "ATR" {
 			atr = unhex(t, words[1])
 			continue
-		case words[0] == "error":
-			a.err = errors.New(words[1])
-		default:
-			a.bytes = unhex(t, words[0])
 		}
-		nanoseconds, err := strconv.ParseInt(words[len(words)-1], 10, 64)
+		nanoseconds, err := strconv.ParseInt(words[1], 10, 64)
 		if err != nil {
 			t.Fatalf("stock client said %q: %v", line, err)
 		}
-		a.took = time.Duration(nanoseconds)
-		answers = append(answers, a)
+		answers = append(answers, stockAnswer{unhex(t, words[0]), time.Duration(nanoseconds)})
 	}
 	if len(answers) != len(apdus) {
 		t.Fatalf("stock client gave %d answers to %d APDUs", len(answers), len(apdus))
 	}
-	return atr, answers
+	return atr, answers, nil
 }
 
-// openscATR is what `opensc-tool -a` prints, which waits for no reader.
-func openscATR(t testing.TB) []byte {
+// openscATR is what `opensc-tool --atr` prints.
+func openscATR(t testing.TB) ([]byte, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "opensc-tool", "--atr")
-	cmd.Stderr = os.Stderr
+	out, err := runStock(t, nil, "opensc-tool", "--atr")
+	if err != nil {
+		return nil, err
+	}
+	return unhex(t, strings.ReplaceAll(strings.TrimSpace(out), ":", "")), nil
+}
+
+func runStock(t testing.TB, in io.Reader, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), stockLimit)
+	defer cancel()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdin, cmd.Stderr = in, &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("opensc-tool: %v", err)
+		return "", fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	return unhex(t, strings.ReplaceAll(strings.TrimSpace(string(out)), ":", ""))
+	return string(out), nil
 }
 
 func unhex(t testing.TB, s string) []byte {

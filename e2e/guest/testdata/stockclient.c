@@ -1,14 +1,15 @@
 /* A PC/SC client as any C program has it: what the stock stack answers, and how
  * fast. Links to libpcsclite and knows nothing of this project.
  *
- * Usage: stockclient [-t] NAME
+ * Usage: stockclient PAUSE NAME
  *   Waits up to 20 s for a reader whose name contains NAME to hold a card,
  *   connects to it with the protocol the driver chooses and prints "ATR <hex>".
- *   Then it reads APDUs from standard input, one in hex per line, and prints
- *   each answer in hex, or "error <PC/SC code>", after which it connects anew.
- *   -t: every answer is followed by the nanoseconds SCardTransmit took.
+ *   Then it reads APDUs from standard input, one in hex per line, sends each
+ *   after PAUSE milliseconds, and prints the answer in hex and the nanoseconds
+ *   SCardTransmit took. Ends with status 1 if there is no answer.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <winscard.h>
@@ -60,13 +61,13 @@ static void print(const char *prefix, const BYTE *bytes, DWORD count)
 
 int main(int argc, char **argv)
 {
-	int timed = argc == 3 && strcmp(argv[1], "-t") == 0;
-	if (argc != 2 + timed)
-		return fail("usage: stockclient [-t] NAME", 0);
+	if (argc != 3)
+		return fail("usage: stockclient PAUSE NAME", 0);
+	long pause = atol(argv[1]) * 1000 * 1000;
 
 	BYTE atr[MAX_ATR_SIZE];
 	DWORD atr_length = sizeof atr;
-	const char *reader = find(argv[1 + timed]);
+	const char *reader = find(argv[2]);
 	if (reader == NULL)
 		return fail("no service, or no such reader with a card", SCARD_E_NO_SMARTCARD);
 	LONG rv = SCardConnect(context, reader, SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_ANY, &card, &protocol);
@@ -88,22 +89,14 @@ int main(int argc, char **argv)
 		DWORD answer_length = sizeof answer;
 		const SCARD_IO_REQUEST *pci = protocol == SCARD_PROTOCOL_T0 ? SCARD_PCI_T0 : SCARD_PCI_T1;
 		struct timespec before, after;
+		nanosleep(&(struct timespec){ .tv_sec = pause / 1000000000, .tv_nsec = pause % 1000000000 }, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &before);
 		rv = SCardTransmit(card, pci, command, length, NULL, answer, &answer_length);
 		clock_gettime(CLOCK_MONOTONIC, &after);
-		if (rv == SCARD_S_SUCCESS)
-			print("", answer, answer_length);
-		else
-			printf("error %08lX", (unsigned long)rv);
-		if (timed)
-			printf(" %lld", (after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec);
-		putchar('\n');
-		if (rv != SCARD_S_SUCCESS) {
-			rv = SCardReconnect(card, SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_ANY, SCARD_RESET_CARD, &protocol);
-			if (rv != SCARD_S_SUCCESS)
-				return fail("SCardReconnect", rv);
-		}
-		fflush(stdout);
+		if (rv != SCARD_S_SUCCESS)
+			return fail("SCardTransmit", rv);
+		print("", answer, answer_length);
+		printf(" %lld\n", (after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec);
 	}
 	SCardDisconnect(card, SCARD_LEAVE_CARD);
 	SCardReleaseContext(context);
