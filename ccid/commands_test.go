@@ -161,6 +161,10 @@ func TestEndlessExtensions(t *testing.T) {
 						time.AfterFunc(pause, func() {
 							switch f {
 							case 0x00020040:
+								// A device waits too until what it said was read.
+								for len(p.queue) > cap(p.queue)/2 && !over.Load() {
+									time.Sleep(time.Millisecond)
+								}
 								p.queue <- Message{Type: msgDataBlock, Slot: msg[5], Seq: msg[6], Specific: [3]byte{0x80, 1}}.AppendTo(nil)
 								more(msg)
 							case 0x00010470:
@@ -193,6 +197,7 @@ func TestEndlessExtensions(t *testing.T) {
 						t.Errorf("%d rounds, state %v", n.Load(), s.State())
 					}
 					r.Close()
+					time.Sleep(time.Minute) // let the device end too
 				})
 			})
 		}
