@@ -1,0 +1,5 @@
+//go:build !unix
+
+package secret
+
+func allocate(n int) (data []byte, free func()) { return make([]byte, n), nil }
