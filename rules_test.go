@@ -53,6 +53,8 @@ var rooms = []room{
 		"the double follows the documents; it must not share the driver's code and with it the driver's mistakes"},
 	{"firmware/emu", []string{"internal/iso7816", "internal/secret"},
 		"the software card follows the documents, not our management layer"},
+	{"internal/vpcd", []string{"internal/iso7816"},
+		"it carries any card to a reader of others, and knows neither"},
 	{"internal/host", []string{"udev", "usb", "usb/libusb", "usb/usbfs", "ccid", "ccid/ccidsim", "firmware/emu",
 		"internal/iso7816", "github.com/sirupsen/logrus"},
 		"the supervisor joins the rooms, so nothing below may import it"},
