@@ -55,6 +55,8 @@ var rooms = []room{
 		"a protocol is a state machine without input or output"},
 	{"ccid/ccidsim", []string{"usb", "ccid/t1", "internal/iso7816"},
 		"the double follows the documents; it must not share the driver's code and with it the driver's mistakes"},
+	{"firmware/pkcs15", []string{"internal/iso7816"},
+		"a codec knows the bytes of a file, not the card that holds it"},
 	{"firmware/emu", []string{"internal/iso7816", "internal/secret"},
 		"the software card follows the documents, not our management layer"},
 	{"internal/vpcd", []string{"internal/iso7816"},
