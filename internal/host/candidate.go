@@ -78,19 +78,21 @@ func Select(selector string, all []Candidate) (Candidate, error) {
 	case len(found) > 1:
 		return Candidate{}, &HintError{
 			Err:  &AmbiguousError{selector, found},
-			Hint: "choose one with --token: its serial number, port, bus:address, number or name",
+			Hint: "hint.choose",
 		}
 	case len(all) == 0:
 		return Candidate{}, ErrNoToken
 	}
+	return Candidate{}, &HintError{fmt.Errorf("%q: %w", selector, ErrNoToken), "hint.there", []any{"list", namesOf(all)}}
+}
+
+// namesOf spells candidates for a hint.
+func namesOf(all []Candidate) []string {
 	var names []string
 	for _, c := range all {
-		names = append(names, "\n  "+c.String())
+		names = append(names, c.String())
 	}
-	return Candidate{}, &HintError{
-		Err:  fmt.Errorf("%q: %w", selector, ErrNoToken),
-		Hint: "there is:" + strings.Join(names, ""),
-	}
+	return names
 }
 
 // matching gives what the first of the selector's meanings that fits anything

@@ -7,36 +7,42 @@ import (
 	"strings"
 
 	"kaztoken/ccid"
+	"kaztoken/internal/words"
 	"kaztoken/udev"
 	"kaztoken/usb"
 )
 
 // HintError is an error together with what the user can do about it.
 type HintError struct {
-	Err  error
-	Hint string // for a person, without a full stop at the end
+	Err    error
+	Hint   words.Key // for a person
+	Values []any     // of the hint
 }
 
 func (e *HintError) Error() string { return e.Err.Error() }
 func (e *HintError) Unwrap() error { return e.Err }
 
-// Hint gives what the user can do about err, "" if nothing is known.
-func Hint(err error) string {
+// HintIn gives what the user can do about err in a language, "" if nothing is
+// known.
+func HintIn(w words.Words, err error) string {
 	var h *HintError
 	switch {
 	case errors.As(err, &h):
-		return h.Hint
+		return w.Text(h.Hint, h.Values...)
 	case errors.Is(err, ccid.ErrNoCard):
-		return "put a card into the reader"
+		return w.Text("hint.card")
 	case errors.Is(err, ccid.ErrMute):
-		return "take the card or the token out, put it in the right way round, and try again"
+		return w.Text("hint.turn")
 	case errors.Is(err, ccid.ErrOutcomeUnknown):
-		return "the card may or may not have run the command: read back what it was to change before you send it again"
+		return w.Text("hint.outcome")
 	case errors.Is(err, usb.ErrGone):
-		return "plug the token in again"
+		return w.Text("hint.replug")
 	}
 	return ""
 }
+
+// Hint is [HintIn] in English.
+func Hint(err error) string { return HintIn(words.For(words.English), err) }
 
 // holdersOf names the other processes that have a device open, as far as this
 // user may know.
@@ -51,21 +57,25 @@ func holdersOf(dev usb.Info) []udev.Holder {
 	return others
 }
 
-// wayOut says how to make the holders let go.
-func wayOut(holders []udev.Holder) string {
-	const stopPCSC = "sudo systemctl stop pcscd.socket pcscd.service"
+const (
+	stopPCSC     = "sudo systemctl stop pcscd.socket pcscd.service"
+	stopScdaemon = "gpgconf --kill scdaemon"
+)
+
+// heldBy adds to an error how to make the holders let go.
+func heldBy(holders []udev.Holder, err error) *HintError {
 	for _, h := range holders {
 		switch h.Name {
 		case "pcscd":
-			return "stop it: " + stopPCSC
+			return &HintError{err, "hint.stop", []any{"command", stopPCSC}}
 		case "scdaemon":
-			return "stop it: gpgconf --kill scdaemon"
+			return &HintError{err, "hint.stop", []any{"command", stopScdaemon}}
 		}
 	}
 	if len(holders) > 0 {
-		return "end that program and try again"
+		return &HintError{Err: err, Hint: "hint.end"}
 	}
-	return "see who it is: sudo fuser -v /dev/bus/usb/*/*; if it is pcscd: " + stopPCSC
+	return &HintError{err, "hint.who", []any{"fuser", "sudo fuser -v /dev/bus/usb/*/*", "command", stopPCSC}}
 }
 
 // explain adds to an error of opening a device what the user can do about it.
@@ -73,11 +83,13 @@ func explain(err error, dev usb.Info, holders func(usb.Info) []udev.Holder) erro
 	switch {
 	case errors.Is(err, usb.ErrAccess):
 		return &HintError{
-			Err: fmt.Errorf("%s: %w", dev, err),
-			Hint: "install the udev rule: kaztoken udev-rules | sudo tee /etc/udev/rules.d/" + udev.RulesFile +
-				" && sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb" +
-				"\nif you are not at the machine's own screen, before that: sudo groupadd -rf " + udev.Group +
-				" && sudo usermod -aG " + udev.Group + " $USER, and log in again",
+			Err:  fmt.Errorf("%s: %w", dev, err),
+			Hint: "hint.udev",
+			Values: []any{
+				"command", "kaztoken udev-rules | sudo tee /etc/udev/rules.d/" + udev.RulesFile +
+					" && sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb",
+				"group", "sudo groupadd -rf " + udev.Group + " && sudo usermod -aG " + udev.Group + " $USER",
+			},
 		}
 	case errors.Is(err, usb.ErrBusy):
 		by := "another program"
@@ -89,7 +101,7 @@ func explain(err error, dev usb.Info, holders func(usb.Info) []udev.Holder) erro
 			}
 			by = strings.Join(names, ", ")
 		}
-		return &HintError{Err: fmt.Errorf("%s: held by %s: %w", dev, by, err), Hint: wayOut(hs)}
+		return heldBy(hs, fmt.Errorf("%s: held by %s: %w", dev, by, err))
 	}
 	if strings.Contains(err.Error(), dev.String()) {
 		return err

@@ -131,17 +131,12 @@ func OpenToken(ctx context.Context, o Options) (*Token, error) {
 // noToken says what to do when nothing is plugged in, or only what was not
 // asked for.
 func (o Options) noToken(ctx context.Context) error {
-	hint := "plug the token in, or try the software one with --backend virtual"
 	all := o
 	all.Devices = "all"
 	if _, others, err := all.search(ctx); err == nil && len(others) > 0 {
-		var names []string
-		for _, c := range others {
-			names = append(names, "\n  "+c.String())
-		}
-		hint = "--devices all also takes:" + strings.Join(names, "")
+		return &HintError{ErrNoToken, "hint.devices", []any{"list", namesOf(others)}}
 	}
-	return &HintError{Err: ErrNoToken, Hint: hint}
+	return &HintError{Err: ErrNoToken, Hint: "hint.plug"}
 }
 
 // Follow starts a supervisor of the readers on the chosen road. Options.Token

@@ -181,8 +181,7 @@ func (s *session) run(ctx context.Context, st step) error {
 	resp, err := s.token.Transmit(ctx, s.resp[:0], st.apdu)
 	took := time.Since(began)
 	if errors.Is(err, ccid.ErrNotSupported) {
-		return &host.HintError{Err: err, Hint: fmt.Sprintf("this token takes APDUs of up to %d bytes: send longer data in parts, "+
-			"with bit 5 of CLA set in all but the last (command chaining)", s.token.Card().MaxCommand())}
+		return &host.HintError{Err: err, Hint: "hint.chain", Values: []any{"max", s.token.Card().MaxCommand()}}
 	}
 	if err != nil {
 		return err
