@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -424,75 +423,6 @@ func TestPrintEvent(t *testing.T) {
 			t.Errorf("%v: %s, %v, want %s in one line", c.ev.Kind, out.String(), err, c.json)
 		}
 	}
-}
-
-func TestVirtual(t *testing.T) {
-	for _, profile := range profileNames() {
-		t.Run(profile, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			out := lines{make(chan string, 1)}
-			done := make(chan result)
-			go func() {
-				done <- run(t, ctx, nil, func(e *Env) { e.Out = out }, "virtual", "--usbip", "127.0.0.1:0", "--profile", profile, "--json")
-			}()
-			var served servedJSON
-			select {
-			case line := <-out.c:
-				if err := json.Unmarshal([]byte(line), &served); err != nil {
-					t.Fatal(err)
-				}
-			case r := <-done:
-				t.Fatalf("exit code %d: %s", r.code, r.err)
-			}
-			if served.Profile != profile || served.BusID != "1-1" {
-				t.Errorf("serves %+v", served)
-			}
-			c, err := net.Dial("tcp", served.Address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			// OP_REQ_DEVLIST, version 1.1.1; the reply carries one device and its ids.
-			if _, err := c.Write([]byte{0x01, 0x11, 0x80, 0x05, 0, 0, 0, 0}); err != nil {
-				t.Fatal(err)
-			}
-			reply, err := io.ReadAll(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.HasPrefix(reply, []byte{0x01, 0x11, 0x00, 0x05, 0, 0, 0, 0, 0, 0, 0, 1}) ||
-				!strings.Contains(fmt.Sprintf("%x", reply), served.USB.Vendor+served.USB.Product) {
-				t.Errorf("device list % x", reply)
-			}
-			cancel()
-			if r := <-done; r.code != exitOK {
-				t.Errorf("interrupted: exit code %d, %s", r.code, r.err)
-			}
-		})
-	}
-}
-
-func TestVirtualTells(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:3240":  "usbip attach -r 127.0.0.1 -b 1-1",
-		"127.0.0.1:34567": "usbip --tcp-port 34567 attach -r 127.0.0.1 -b 1-1",
-		"[::1]:3240":      "usbip attach -r ::1 -b 1-1",
-	} {
-		var out bytes.Buffer
-		a := &app{Env: Env{Out: io.Discard, Err: &out}, level: "warn"}
-		if err := a.begin(); err != nil {
-			t.Fatal(err)
-		}
-		dev, err := newVirtual("kaztoken")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := a.announce(dev, address, "1-1"); err != nil || !strings.Contains(out.String(), want) {
-			t.Errorf("%s: %q, %v, want %q", address, out.String(), err, want)
-		}
-	}
-	run(t, t.Context(), nil, nil, "virtual", "--usbip", "256.0.0.1:1").want(t, exitFailed, "256.0.0.1")
 }
 
 func TestRules(t *testing.T) {

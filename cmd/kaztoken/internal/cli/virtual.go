@@ -2,132 +2,383 @@ package cli
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"kaztoken/ccid/ccidsim"
 	"kaztoken/firmware/emu"
+	"kaztoken/internal/vpcd"
 	"kaztoken/usb/usbip"
 )
 
-// usbipPort is the port that the usbip tool takes by default.
-const usbipPort = "3240"
+const (
+	// usbipPort is the port that the usbip tool takes by default.
+	usbipPort = "3240"
+	// maxTokens bounds --tokens. A kernel may have fewer ports for them.
+	maxTokens = 16
+	// firstID is the id of the first token, the one of the user guide. The others
+	// count on from it.
+	firstID = 0x32D18A58
+)
+
+// virtualOptions are the flags of the command.
+type virtualOptions struct {
+	usbip, vpcd string
+	profile     string
+	tokens      int
+}
 
 func (a *app) virtualCommand() *cobra.Command {
-	var address, profile string
+	var o virtualOptions
 	c := &cobra.Command{
-		Use:   "virtual --usbip ADDR",
-		Short: "Serve a virtual token over USB/IP",
-		Long: `Serve a token in software over USB/IP. A Linux kernel with the module vhci-hcd
-that attaches it sees a USB device like any other, down to its endpoints.
+		Use:   "virtual (--usbip ADDR | --vpcd HOST:PORT)",
+		Short: "Serve virtual tokens over USB/IP or to pcscd",
+		Long: `Serve tokens in software: over USB/IP, or to pcscd through vpcd, or both.
 
-ADDR is HOST:PORT; without a port it is ` + usbipPort + `. USB/IP has no protection of its own:
-serve on a network only what anybody on it may use. The virtual token is as it
-leaves the factory each time; its user PIN is 12345678, its administrator PIN
-87654321.
+Over USB/IP, a Linux kernel with the module vhci-hcd that attaches a token sees a
+USB device like any other, down to its endpoints. ADDR is HOST:PORT; without a
+port it is ` + usbipPort + `. Each token has a bus id of its own.
 
---json prints an object, once the token can be attached, with the keys
-  profile, usb (as in list), address, bus_id
+vpcd is the virtual reader of the vsmartcard project, a driver of pcscd (package
+vsmartcard-vpcd): it listens on HOST:PORT, ` + fmt.Sprint(vpcd.Port) + ` without a port, and every
+application that uses pcscd finds the card in it. The first card goes to PORT,
+the next to PORT+1 and so on; the package of Debian has two readers. Start pcscd
+before or after: a reader that is not there, or leaves, is waited for.
+
+Both give one token to two readers: a command through one takes it from the
+other, as if it had been pulled out there, and whoever had logged in is logged
+out. Neither has protection of its own: serve on a network only what anybody on
+it may use.
+
+A virtual token is as it leaves the factory each time; its user PIN is 12345678,
+its administrator PIN 87654321, and its id 32D18A58. With --tokens, each token
+has an id of its own that counts on from there. A profile of two slots has a card
+in each.
+
+--json prints an object, once the tokens can be reached, with the keys
+  profile, and of the first token usb (as in list), address, bus_id;
+  tokens, an array of one object per card: id, usb, bus_id, slot, vpcd
+address and bus_id are empty without --usbip, and vpcd without --vpcd.
 
 Profiles: ` + strings.Join(profileNames(), ", ") + `.`,
 		Example: `  kaztoken virtual --usbip 127.0.0.1
-  kaztoken virtual --usbip 127.0.0.1:3240 --profile extended`,
+  kaztoken virtual --usbip 127.0.0.1:3240 --profile extended --tokens 3
+  kaztoken virtual --vpcd localhost`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if address == "" {
-				return &usageError{errors.New("--usbip ADDR is missing")}
-			}
-			return a.virtual(cmd.Context(), address, profile)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.virtual(cmd.Context(), o) },
 	}
-	c.Flags().StringVar(&address, "usbip", "", "`ADDR` to serve on")
-	c.Flags().StringVar(&profile, "profile", ccidsim.KAZTOKEN.Name, "`NAME` of the kind of device")
+	f := c.Flags()
+	f.StringVar(&o.usbip, "usbip", "", "`ADDR` to serve USB/IP on")
+	f.StringVar(&o.vpcd, "vpcd", "", "`HOST:PORT` of the virtual reader to put the card into")
+	f.StringVar(&o.profile, "profile", ccidsim.KAZTOKEN.Name, "`NAME` of the kind of device")
+	f.IntVar(&o.tokens, "tokens", 1, fmt.Sprintf("`N` tokens at once, 1 to %d", maxTokens))
 	must(c.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(profileNames(), cobra.ShellCompDirectiveNoFileComp)))
 	return c
 }
 
-// servedJSON is the output of virtual --json, printed when the token can be
-// attached.
-type servedJSON struct {
-	Profile string  `json:"profile"`
-	USB     usbJSON `json:"usb"`
-	Address string  `json:"address"`
-	BusID   string  `json:"bus_id"`
+func (a *app) virtual(ctx context.Context, o virtualOptions) error {
+	t, err := o.make()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	var roads []road
+	if o.usbip != "" {
+		if err := t.listen(ctx, o.usbip); err != nil {
+			return err
+		}
+		roads = append(roads, t.serve)
+	}
+	// Readers come and go on goroutines of their own.
+	var mu sync.Mutex
+	tell := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(a.Err, format+"\n", args...)
+	}
+	for _, c := range t.cards {
+		if c.vpcd != "" {
+			roads = append(roads, c.enter(tell))
+		}
+	}
+	if err := a.announce(t); err != nil {
+		return err
+	}
+	return travel(ctx, roads)
 }
 
-func (a *app) virtual(ctx context.Context, address, profile string) error {
-	dev, err := newVirtual(profile)
-	if err != nil {
-		return &usageError{err}
+// road serves tokens until its context ends. An error means that it cannot go
+// on.
+type road func(context.Context) error
+
+// travel runs roads until ctx ends, which is the normal end, or until one
+// fails.
+func travel(ctx context.Context, roads []road) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error)
+	for _, r := range roads {
+		go func() { ended <- r(inner) }()
 	}
+	var failure error
+	for range roads {
+		err := <-ended
+		if inner.Err() == nil {
+			failure = err // those that follow end because of it
+		}
+		cancel()
+	}
+	return failure
+}
+
+// virtualTokens are the tokens of one run: devices, and all their cards.
+type virtualTokens struct {
+	devices []*ccidsim.Device
+	cards   []*virtualCard
+
+	server   usbip.Server
+	listener net.Listener // nil without USB/IP
+	busIDs   []string     // of the devices; "" each without USB/IP
+}
+
+// virtualCard is one card and the places it can be in.
+type virtualCard struct {
+	id     uint64
+	device int // index
+	slot   int
+	vpcd   string // HOST:PORT, "" for none
+
+	mu   sync.Mutex // guards the following
+	card *emu.Card
+	in   *place // the reader that used it last
+}
+
+// make makes the tokens that the flags ask for.
+func (o virtualOptions) make() (*virtualTokens, error) {
+	profile, err := profileNamed(o.profile)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	if o.usbip == "" && o.vpcd == "" {
+		return nil, &usageError{errors.New("--usbip ADDR or --vpcd HOST:PORT is missing")}
+	}
+	if o.tokens < 1 || o.tokens > maxTokens {
+		return nil, &usageError{fmt.Errorf("--tokens %d: want 1 to %d", o.tokens, maxTokens)}
+	}
+	slots := profile.Interface.Reader.Slots()
+	readers, err := readerAddresses(o.vpcd, o.tokens*slots)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	t := &virtualTokens{busIDs: make([]string, o.tokens)}
+	for i := range o.tokens {
+		var cards []ccidsim.Card
+		for slot := range slots {
+			n := len(t.cards)
+			c := &virtualCard{id: firstID + uint64(n), device: i, slot: slot, vpcd: readers[n]}
+			c.card = emu.New(emu.WithATR(profile.ATR), emu.WithTokenID([8]byte(binary.BigEndian.AppendUint64(nil, c.id))))
+			t.cards = append(t.cards, c)
+			cards = append(cards, &place{card: c})
+		}
+		p := profile
+		if i > 0 && p.Serial != "" {
+			p.Serial = fmt.Sprintf("%s-%d", p.Serial, i+1) // no two alike
+		}
+		t.devices = append(t.devices, ccidsim.New(p, cards...))
+	}
+	return t, nil
+}
+
+// listen plugs the devices in at an address of USB/IP.
+func (t *virtualTokens) listen(ctx context.Context, address string) error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		address = net.JoinHostPort(strings.Trim(address, "[]"), usbipPort)
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
+	var (
+		lc  net.ListenConfig
+		err error
+	)
+	if t.listener, err = lc.Listen(ctx, "tcp", address); err != nil {
 		return err
 	}
-	var server usbip.Server
-	busID, err := server.Add(dev)
-	if err != nil {
-		return errors.Join(err, l.Close())
+	for i, d := range t.devices {
+		if t.busIDs[i], err = t.server.Add(d); err != nil {
+			return err
+		}
 	}
-	if err := a.announce(dev, l.Addr().String(), busID); err != nil {
-		return errors.Join(err, l.Close())
-	}
+	return nil
+}
+
+// serve is the road of all devices to whoever attaches them.
+func (t *virtualTokens) serve(ctx context.Context) error {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
-		server.Close() // it has nothing to report
+		t.server.Close() // it has nothing to report
 	})
-	err = server.Serve(l)
+	err := t.server.Serve(t.listener)
 	if !stop() {
-		<-closed // interrupted: the normal end
-		return nil
+		<-closed
 	}
-	return errors.Join(err, server.Close())
-}
-
-// announce says where the token is served and how to attach it.
-func (a *app) announce(dev *ccidsim.Device, address, busID string) error {
-	info := dev.Info()
-	a.log.WithField("address", address).WithField("bus_id", busID).Debug("serving over USB/IP")
-	if a.json {
-		return a.printJSON(servedJSON{Profile: dev.Profile().Name, USB: usbOf(info), Address: address, BusID: busID}, "")
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	tool := "usbip"
-	if port != usbipPort {
-		tool += " --tcp-port " + port
-	}
-	_, err = fmt.Fprintf(a.Err, `serving a virtual %s %s (%v) on %s; Ctrl-C ends
-attach it, as root, with:
-  modprobe vhci-hcd
-  %s attach -r %s -b %s
-`, info.Manufacturer, info.ProductName, info.ID(), address, tool, host, busID)
 	return err
 }
 
-// newVirtual makes a device of a profile, with a card in every slot.
-func newVirtual(profile string) (*ccidsim.Device, error) {
-	for _, p := range ccidsim.Profiles() {
-		if p.Name == profile {
-			var cards []ccidsim.Card
-			for range p.Interface.Reader.Slots() {
-				cards = append(cards, emu.New(emu.WithATR(p.ATR)))
-			}
-			return ccidsim.New(p, cards...), nil
+// close ends what listen began and takes the cards out of their readers, which
+// waits for commands under way.
+func (t *virtualTokens) close() {
+	if t.listener != nil {
+		t.listener.Close() // again, if it was served: that is an error of no interest
+	}
+	t.server.Close() // it has nothing to report
+	for _, d := range t.devices {
+		d.Unplug()
+	}
+}
+
+// enter is the road of a card to its reader at vpcd.
+func (c *virtualCard) enter(tell func(format string, args ...any)) road {
+	client := vpcd.Client{Addr: c.vpcd, Card: &place{card: c}, Notify: func(inside bool, why error) {
+		switch {
+		case inside:
+			tell("token %X is in the reader at %s", c.id, c.vpcd)
+		case why != nil:
+			tell("token %X waits for the reader at %s: %v", c.id, c.vpcd, why)
+		default:
+			tell("token %X waits for the reader at %s to come back", c.id, c.vpcd)
+		}
+	}}
+	return client.Run
+}
+
+// place is one of the readers that a card can be in. A card is in one at a time:
+// a command in another pulls it out and puts it in there, so that nobody uses
+// what somebody else has unlocked. Power and resets of a reader that the card is
+// not in do nothing.
+type place struct{ card *virtualCard }
+
+func (p *place) ATR() []byte { return p.card.card.ATR() }
+
+// Incoming is part of what readers of T=0 ask of a card.
+func (p *place) Incoming(cla, ins byte) bool { return p.card.card.Incoming(cla, ins) }
+
+func (p *place) Reset(cold bool) {
+	c := p.card
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in == nil || c.in == p {
+		c.card.Reset(cold)
+	}
+}
+
+func (p *place) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
+	c := p.card
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in != p {
+		c.card.Reset(true)
+		c.in = p
+	}
+	return c.card.Transmit(ctx, dst, apdu)
+}
+
+// readerAddresses gives n cards their readers, on ports that follow each other
+// from that of address on. An empty address means no readers.
+func readerAddresses(address string, n int) ([]string, error) {
+	all := make([]string, n)
+	if address == "" {
+		return all, nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		host, port = strings.Trim(address, "[]"), fmt.Sprint(vpcd.Port)
+	}
+	first, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || first == 0 || host == "" {
+		return nil, fmt.Errorf("--vpcd %q: want HOST:PORT", address)
+	}
+	if last := first + uint64(n) - 1; last > 65535 {
+		return nil, fmt.Errorf("--vpcd %q: %d cards need ports up to %d", address, n, last)
+	}
+	for i := range all {
+		all[i] = net.JoinHostPort(host, fmt.Sprint(first+uint64(i)))
+	}
+	return all, nil
+}
+
+// servedJSON is the output of virtual --json, printed when the tokens can be
+// reached.
+type servedJSON struct {
+	Profile string            `json:"profile"`
+	USB     usbJSON           `json:"usb"`     // of the first token, as what follows
+	Address string            `json:"address"` // "" without USB/IP
+	BusID   string            `json:"bus_id"`  // "" without USB/IP
+	Tokens  []servedTokenJSON `json:"tokens"`
+}
+
+// servedTokenJSON is one card.
+type servedTokenJSON struct {
+	ID    string  `json:"id"`
+	USB   usbJSON `json:"usb"`
+	BusID string  `json:"bus_id"` // "" without USB/IP
+	Slot  int     `json:"slot"`
+	VPCD  string  `json:"vpcd"` // HOST:PORT of its reader, "" without
+}
+
+// announce says which tokens there are and how to attach them.
+func (a *app) announce(t *virtualTokens) error {
+	info := t.devices[0].Info()
+	address := ""
+	if t.listener != nil {
+		address = t.listener.Addr().String()
+	}
+	if a.json {
+		j := servedJSON{Profile: t.devices[0].Profile().Name, USB: usbOf(info), Address: address, BusID: t.busIDs[0]}
+		for _, c := range t.cards {
+			j.Tokens = append(j.Tokens, servedTokenJSON{
+				ID: fmt.Sprintf("%X", c.id), USB: usbOf(t.devices[c.device].Info()), BusID: t.busIDs[c.device], Slot: c.slot, VPCD: c.vpcd,
+			})
+		}
+		return a.printJSON(j, "")
+	}
+	what, them := "a virtual", "it"
+	if n := len(t.devices); n > 1 {
+		what, them = fmt.Sprintf("%d virtual", n), "them"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "serving %s %s %s (%v); Ctrl-C ends\n", what, info.Manufacturer, info.ProductName, info.ID())
+	if address != "" {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return err
+		}
+		tool := "usbip"
+		if port != usbipPort {
+			tool += " --tcp-port " + port
+		}
+		fmt.Fprintf(&b, "attach %s, as root, with:\n  modprobe vhci-hcd\n", them)
+		for _, id := range t.busIDs {
+			fmt.Fprintf(&b, "  %s attach -r %s -b %s\n", tool, host, id)
 		}
 	}
-	return nil, fmt.Errorf("profile %q: want one of %s", profile, strings.Join(profileNames(), ", "))
+	_, err := io.WriteString(a.Err, b.String())
+	return err
+}
+
+func profileNamed(name string) (ccidsim.Profile, error) {
+	for _, p := range ccidsim.Profiles() {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return ccidsim.Profile{}, fmt.Errorf("profile %q: want one of %s", name, strings.Join(profileNames(), ", "))
 }
 
 func profileNames() []string {
