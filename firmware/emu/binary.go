@@ -16,7 +16,7 @@ func (c *Card) readBinary(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) 
 	if cmd.Ne <= len(body) {
 		return append(dst, body[:cmd.Ne]...), iso7816.SWOK
 	}
-	if cmd.Ne != iso7816.MaxShortNe && cmd.Ne != iso7816.MaxExtendedNe || len(body) == 0 {
+	if cmd.Ne != iso7816.MaxShortNe || len(body) == 0 {
 		sw = iso7816.SWEndOfFile
 	}
 	return append(dst, body...), sw
@@ -36,6 +36,7 @@ func (c *Card) updateBinary(cmd iso7816.Command) iso7816.SW {
 		return iso7816.SWNoSpace
 	}
 	copy(body, cmd.Data)
+	c.changed = true
 	return iso7816.SWOK
 }
 
@@ -46,6 +47,9 @@ func (c *Card) at(cmd iso7816.Command, rule int) ([]byte, iso7816.SW) {
 	}
 	if c.current == nil {
 		return nil, iso7816.SWNoCurrentEF
+	}
+	if c.current.kind != kindEF {
+		return nil, iso7816.SWWrongFileKind // no command reads an RSF
 	}
 	if sw := c.allowed(c.current, rule); sw != iso7816.SWOK {
 		return nil, sw

@@ -7,18 +7,38 @@
 // vendor's samples show; where nobody has published what the hardware does, the
 // choice is marked Assumed.
 //
-// The commands of this floor:
-//
-//	00 A4  SELECT               by id, by path from the MF, parent
-//	00 B0  READ BINARY          transparent EFs
-//	00 D6  UPDATE BINARY
-//	00 20  VERIFY               with a tries counter, and its query
+//	00 20  VERIFY                  with a tries counter, and its query
+//	00 22  MSE SET                 41 B6 sign, 41 B8 decipher: 84 01 kk
+//	00 24  CHANGE REFERENCE DATA   sets a PIN, loads a key; chained
+//	00 2A  PSO                     9E 9A sign, 80 86 decipher, raw; chained
+//	00 2C  RESET RETRY COUNTER
+//	00 46  GENERATE KEY            RSA 1024 to 4096, GOST R 34.10-2001
 //	00 84  GET CHALLENGE
-//	00 C0  GET RESPONSE         also with class 80
-//	00 CA  GET DATA             01 81, the token id
-//	80 40  RESET ACCESS RIGHTS  drops all logins
-//	80 EC  ECHO                 of ours: see below
-//	80 EE  ECHO of data         of ours
+//	00 A4  SELECT                  id, path, parent, first, next
+//	00 B0  READ BINARY             transparent EFs
+//	00 C0  GET RESPONSE            also with class 80
+//	00 CA  GET DATA                01 81 id, 01 89 properties, 01 8A free memory
+//	00 D6  UPDATE BINARY
+//	00 E0  CREATE FILE             an RSF is filed by its type
+//	00 E4  DELETE FILE
+//	80 40  RESET ACCESS RIGHTS     drops all logins
+//	80 84  INIT END                4E 19
+//	80 8A  INIT                    erases all
+//	80 EC  ECHO                    of ours: see below
+//	80 EE  ECHO of data            of ours
+//
+// All but ECHO take short length fields only.
+//
+// # Life of a token
+//
+// [New] makes the token of the user guide, formatted as OpenSC would. INIT erases
+// it; then nothing can be selected until CREATE FILE makes an MF, and no access
+// rule is in force until INIT END. That phase survives power-off.
+//
+// [Open] keeps the token in a file, which is written before the answer of every
+// command that changes something. PINs and keys lie in it in the clear: it is a
+// simulator. What a real token must do in constant time takes here, but for the
+// comparison of PINs, the time that math/big takes.
 //
 // # ECHO
 //
@@ -39,88 +59,76 @@ package emu
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"io"
+	"os"
 
 	"kaztoken/internal/iso7816"
+	"kaztoken/internal/secret"
 )
 
 // Card is one token. It serves one caller at a time; calls must not overlap.
 type Card struct {
-	atr    []byte
-	id     [8]byte
-	random io.Reader
+	atr       []byte
+	random    io.Reader
+	keySource func(bits int) (*rsa.PrivateKey, error)
 
-	mf      *file
-	dir     *file // current DF
-	current *file // current EF, nil if none was selected since the DF was
+	token // what survives power-off
+	store *store
+	saved []byte // token as it is in the store
+	spare []byte // room for the next encoding
 
-	pins   []*pin
-	logins byte // mask of verified PIN references, as in the access conditions
+	session
+	// before is the session as the running command found it: what a failed write
+	// goes back to.
+	before  session
+	changed bool // the running command changed token and has not stored it
+	closed  bool
 
-	echo []byte // data of the last ECHO that had some
-	rest []byte // response data held for GET RESPONSE
+	chain chain
+	echo  []byte // data of the last ECHO that had some
+	rest  []byte // response data held for GET RESPONSE
 	// echoHeader is the ECHO without Le that a GET RESPONSE may still fetch;
 	// valid while echoWaits is set.
 	echoHeader iso7816.Command
 	echoWaits  bool
 }
 
-// defaultATR is that of every KAZTOKEN: T=1, default speed, "KAZTOKEN".
-var defaultATR = []byte{0x3B, 0x88, 0x01, 'K', 'A', 'Z', 'T', 'O', 'K', 'E', 'N', 0x82}
+// token is what survives power-off.
+type token struct {
+	id           [8]byte
+	capacity     int // memory for files, bytes
+	initialising bool
+	mf           *file // nil on a wiped card
 
-// Assumed: eight bytes, the printed id at the right, as the vendor's UEFI sample
-// and a published ECP 3.0 reading have it; the id is the one of the user guide.
-var defaultID = [8]byte{0, 0, 0, 0, 0x32, 0xD1, 0x8A, 0x58}
-
-// ScratchID is the file identifier of the transparent EF in the MF that anybody
-// may read and write. It is ours; no published token has it.
-const ScratchID = 0x5AFE
-
-const defaultScratchSize = 1024
-
-// An Option changes what [New] makes.
-type Option func(*Card)
-
-// WithATR replaces the answer to reset; atr is copied and not checked, so that
-// cards of other protocols, and broken ones, can be made.
-func WithATR(atr []byte) Option {
-	return func(c *Card) { c.atr = append([]byte(nil), atr...) }
+	hidePINs, oneLogin, triesInAnswer bool
+	objects                           []dataObject // before those that the card has of itself
 }
 
-// WithTokenID replaces the eight bytes of GET DATA 01 81.
-func WithTokenID(id [8]byte) Option {
-	return func(c *Card) { c.id = id }
+// dataObject is an object of GET DATA 01 p2; an empty value means that the card
+// does not have it.
+type dataObject struct {
+	p2    byte
+	value []byte
 }
 
-// WithPIN sets a PIN, by its reference (1 administrator, 2 user), and its highest
-// number of tries, 1 to 15; pin is copied.
-func WithPIN(ref byte, pin []byte, tries int) Option {
-	return func(c *Card) { c.setPIN(ref, pin, tries) }
+// session is what a reset ends.
+type session struct {
+	dir     *file // current DF, nil on a wiped card
+	current *file // current EF or RSF, nil if none was selected since the DF was
+	logins  byte  // mask of verified PIN references, as in the access conditions
+
+	signKey, decipherKey byte // of MSE; 0 is none
 }
 
-// WithScratchSize sets the size of the scratch EF, 0 to 32768 bytes.
-func WithScratchSize(n int) Option {
-	return func(c *Card) { c.mf.child(ScratchID).body = make([]byte, n) }
-}
-
-// WithRandom replaces the source of GET CHALLENGE, crypto/rand by default.
-func WithRandom(r io.Reader) Option {
-	return func(c *Card) { c.random = r }
-}
-
-// New makes a token as it leaves the user guide: administrator PIN 87654321 with
-// ten tries, user PIN 12345678 with five, an MF and the scratch EF in it.
+// New makes a token as it leaves the user guide, unless an option says another
+// state: label KAZTOKEN, administrator PIN 87654321 and user PIN 12345678 of at
+// least six bytes with ten tries each, the user PIN changed by both.
 func New(opts ...Option) *Card {
-	c := &Card{atr: defaultATR, id: defaultID, random: rand.Reader}
-	c.mf = newDF(mfID, [fileRules]byte{0x47, 0x02, 0x02, 0x01, 0, 0, 0, never})
-	c.mf.add(newEF(ScratchID, [fileRules]byte{0x43, always, always, 0, 0, 0, 0, never}, defaultScratchSize))
-	c.setPIN(adminPIN, []byte("87654321"), 10)
-	c.setPIN(userPIN, []byte("12345678"), 5)
-	for _, o := range opts {
-		o(c)
-	}
+	s := settingsOf(opts)
+	c := s.card()
+	c.token = s.token()
 	c.Reset(true)
 	return c
 }
@@ -131,33 +139,45 @@ func (c *Card) ATR() []byte { return c.atr }
 // Reset is a reset of the card, cold or warm: it drops the logins, the selection,
 // held response data and what ECHO remembered. PINs, counters and files stay.
 func (c *Card) Reset(cold bool) {
-	c.logins = 0
-	c.dir, c.current = c.mf, nil
+	c.session = session{dir: c.mf}
 	c.echo = c.echo[:0]
+	c.chain.drop()
 	c.forget()
 }
 
 // forget drops what GET RESPONSE could have fetched.
 func (c *Card) forget() {
+	secret.Wipe(c.rest)
 	c.rest = c.rest[:0]
 	c.echoWaits = false
 }
 
 // Transmit carries out one command APDU and appends the response APDU, status
-// word included, to dst. apdu is not kept. A malformed APDU is answered 6700;
-// the error is ctx.Err() of a context that had ended before the command began,
-// and nothing else.
+// word included, to dst. apdu is not kept. A malformed APDU is answered 6700; a
+// change that could not be stored is undone and answered 6581. The error is
+// ctx.Err() of a context that had ended before the command began, or
+// [os.ErrClosed], and nothing else.
 func (c *Card) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return dst, fmt.Errorf("card: %w", err)
 	}
+	if c.closed {
+		return dst, fmt.Errorf("card: %w", os.ErrClosed)
+	}
 	cmd, err := iso7816.ParseCommand(apdu)
 	if err != nil {
+		c.chain.drop()
 		c.forget()
 		return iso7816.SWWrongLength.AppendTo(dst), nil
 	}
 	start := len(dst)
+	c.before = c.session
 	dst, sw := c.execute(dst, cmd)
+	if c.changed {
+		if failed := c.commit(); failed != iso7816.SWOK {
+			dst, sw = dst[:start], failed
+		}
+	}
 	if more := len(dst) - start - cmd.Ne; more > 0 {
 		c.rest = append(c.rest[:0], dst[start+cmd.Ne:]...)
 		dst = dst[:start+cmd.Ne]
@@ -169,10 +189,13 @@ func (c *Card) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 // Incoming reports whether a command of T=0 with a P3 other than 00 brings data
 // to the card: a card of that protocol knows it by the instruction alone.
 func (c *Card) Incoming(cla, ins byte) bool {
-	switch {
-	case cla == 0x00:
-		return ins == 0x20 || ins == 0xA4 || ins == 0xD6
-	case cla == 0x80:
+	switch cla {
+	case 0x00, 0x10:
+		switch ins {
+		case 0x20, 0x22, 0x24, 0x2A, 0x46, 0xA4, 0xD6, 0xE0, 0xE4:
+			return true
+		}
+	case 0x80:
 		return ins == 0xEE
 	}
 	return false
@@ -181,37 +204,92 @@ func (c *Card) Incoming(cla, ins byte) bool {
 // execute finds the command and appends its whole response data, however much
 // was asked for.
 func (c *Card) execute(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
-	if cmd.INS == 0xC0 && (cmd.CLA == 0x00 || cmd.CLA == 0x80) {
+	if !c.chain.continuedBy(cmd) {
+		c.chain.drop()
+	}
+	getResponse := cmd.INS == 0xC0 && (cmd.CLA == 0x00 || cmd.CLA == 0x80)
+	echo := cmd.CLA == 0x80 && (cmd.INS == 0xEC || cmd.INS == 0xEE)
+	if cmd.Extended && !getResponse && !echo {
+		c.forget()
+		return dst, iso7816.SWWrongLength
+	}
+	if getResponse {
 		return c.getResponse(dst, cmd)
 	}
 	c.forget()
 	switch cmd.CLA {
 	case 0x00:
-		switch cmd.INS {
-		case 0x20:
-			return dst, c.verify(cmd)
-		case 0x84:
-			return c.getChallenge(dst, cmd)
-		case 0xA4:
-			return c.selectFile(dst, cmd)
-		case 0xB0:
-			return c.readBinary(dst, cmd)
-		case 0xCA:
-			return c.getData(dst, cmd)
-		case 0xD6:
-			return dst, c.updateBinary(cmd)
+		return c.interindustry(dst, cmd)
+	case 0x10:
+		if cmd.INS == 0x24 || cmd.INS == 0x2A {
+			return c.chained(dst, cmd)
 		}
+		return dst, iso7816.SWChaining
 	case 0x80:
-		switch cmd.INS {
-		case 0x40:
-			return dst, c.resetAccessRights(cmd)
-		case 0xEC:
-			return c.echoCommand(dst, cmd)
-		case 0xEE:
-			return c.echoData(dst, cmd)
-		}
-	default:
-		return dst, iso7816.SWWrongCLA
+		return c.proprietary(dst, cmd)
+	}
+	return dst, iso7816.SWWrongCLA
+}
+
+// interindustry is the commands of class 00.
+func (c *Card) interindustry(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
+	switch cmd.INS {
+	case 0x20:
+		return dst, c.verify(cmd)
+	case 0x22:
+		return dst, c.manageSecurityEnvironment(cmd)
+	case 0x24, 0x2A:
+		return c.chained(dst, cmd)
+	case 0x2C:
+		return dst, c.resetRetryCounter(cmd)
+	case 0x46:
+		return c.generateKey(dst, cmd)
+	case 0x84:
+		return c.getChallenge(dst, cmd)
+	case 0xA4:
+		return c.selectFile(dst, cmd)
+	case 0xB0:
+		return c.readBinary(dst, cmd)
+	case 0xCA:
+		return c.getData(dst, cmd)
+	case 0xD6:
+		return dst, c.updateBinary(cmd)
+	case 0xE0:
+		return dst, c.createFile(cmd)
+	case 0xE4:
+		return dst, c.deleteFile(cmd)
 	}
 	return dst, iso7816.SWWrongINS
+}
+
+// proprietary is the commands of class 80.
+func (c *Card) proprietary(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
+	switch cmd.INS {
+	case 0x40:
+		return dst, c.resetAccessRights(cmd)
+	case 0x84:
+		return dst, c.endInitialisation(cmd)
+	case 0x8A:
+		return dst, c.initialise(cmd)
+	case 0xEC:
+		return c.echoCommand(dst, cmd)
+	case 0xEE:
+		return c.echoData(dst, cmd)
+	}
+	return dst, iso7816.SWWrongINS
+}
+
+// chained is the commands that may come in several blocks. A refusal ends the
+// chain.
+func (c *Card) chained(dst []byte, cmd iso7816.Command) ([]byte, iso7816.SW) {
+	var sw iso7816.SW
+	if cmd.INS == 0x24 {
+		sw = c.changeReferenceData(cmd)
+	} else {
+		dst, sw = c.performSecurityOperation(dst, cmd)
+	}
+	if sw != iso7816.SWOK || cmd.CLA == 0x00 {
+		c.chain.drop()
+	}
+	return dst, sw
 }

@@ -116,19 +116,24 @@ func TestCommands(t *testing.T) {
 			"00 CA 01 81 01 00 00", "67 00",
 		}},
 		{"user PIN: wrong, query, right, twice, logout", []string{
-			"00 20 00 02", "63 C5",
+			"00 20 00 02", "63 CA",
 			"00 20 00 02 08 30 30 30 30 30 30 30 30", "63 00",
-			"00 20 00 02", "63 C4",
+			"00 20 00 02", "63 C9",
 			"00 20 00 02 08 31 32 33 34 35 36 37 38", "90 00",
 			"00 20 00 02", "90 00",
 			"00 20 00 02 08 31 32 33 34 35 36 37 38", "6F 86",
 			"80 40 00 00", "90 00",
-			"00 20 00 02", "63 C5",
+			"00 20 00 02", "63 CA",
 			"00 20 00 02 08 31 32 33 34 35 36 37 38", "90 00",
 			"reset", "",
-			"00 20 00 02", "63 C5",
+			"00 20 00 02", "63 CA",
 		}},
-		{"user PIN blocks after five misses and stays so", []string{
+		{"user PIN blocks after ten misses and stays so", []string{
+			"00 20 00 02 01 30", "63 00",
+			"00 20 00 02 01 30", "63 00",
+			"00 20 00 02 01 30", "63 00",
+			"00 20 00 02 01 30", "63 00",
+			"00 20 00 02 01 30", "63 00",
 			"00 20 00 02 01 30", "63 00",
 			"00 20 00 02 01 30", "63 00",
 			"00 20 00 02 01 30", "63 00",
@@ -143,7 +148,7 @@ func TestCommands(t *testing.T) {
 		}},
 		{"PINs are separate", []string{
 			"00 20 00 01 08 38 37 36 35 34 33 32 31", "90 00",
-			"00 20 00 02", "63 C5",
+			"00 20 00 02", "63 CA",
 			"00 20 00 02 08 31 32 33 34 35 36 37 38", "90 00",
 			"00 20 00 01", "90 00",
 		}},
@@ -151,7 +156,7 @@ func TestCommands(t *testing.T) {
 			"00 20 00 03 08 31 32 33 34 35 36 37 38", "6A 88",
 			"00 20 01 02 08 31 32 33 34 35 36 37 38", "6A 86",
 			"00 20 00 02 08 31 32 33 34 35 36 37 38 00", "67 00",
-			"00 20 00 02", "63 C5",
+			"00 20 00 02", "63 CA",
 			"80 40 01 00", "6A 86",
 		}},
 		{"challenge", []string{
@@ -209,7 +214,7 @@ func TestCommands(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := New(WithRandom(new(counting)))
+			c := New(WithRandom(new(counting)), WithScratchSize(1024))
 			for i := 0; i < len(tt.trace); i += 2 {
 				if tt.trace[i] == "reset" {
 					c.Reset(false)
@@ -309,8 +314,8 @@ func TestIncoming(t *testing.T) {
 
 func TestAccessRules(t *testing.T) {
 	c := New()
-	c.mf.add(newEF(0x0001, [fileRules]byte{0x03, userPIN, adminPIN | userPIN}, 1))
-	c.mf.add(newEF(0x0002, [fileRules]byte{0x01, never, always}, 1))
+	c.mf.addEF(0x0001, []byte{0x03, userPIN, either}, 1, nil)
+	c.mf.addEF(0x0002, []byte{0x01, never, always}, 1, nil)
 	for _, step := range []struct{ in, want string }{
 		{"00 A4 00 0C 02 00 01", "90 00"},
 		{"00 B0 00 00 01", "69 82"},

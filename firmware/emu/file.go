@@ -1,49 +1,60 @@
 package emu
 
-import (
-	"encoding/binary"
-
-	"kaztoken/internal/iso7816"
-)
+import "encoding/binary"
 
 const mfID = 0x3F00
 
-// fileRules is the length of tag 86, security attributes: one byte of access
-// modes, a condition for each of its bits, padding. OpenSC takes no other length.
-const fileRules = 15
+// kind is the first byte of tag 82, the file descriptor; the second is 00.
+type kind byte
 
-// Conditions of tag 86. Others are masks of PIN references.
 const (
-	always = 0x00
-	never  = 0xFF
+	kindEF  kind = 0x01 // transparent EF
+	kindRSF kind = 0x10 // internal EF, "Rutoken Special File": a PIN or a key
+	kindDF  kind = 0x38
 )
 
-// Bits of the access mode byte of a working EF.
+// rsfType is the first byte of tag 85: what an RSF holds.
+type rsfType byte
+
 const (
-	ruleRead = iota
-	ruleUpdate
+	typePIN         rsfType = 0x01
+	typeGOSTPrivate rsfType = 0x03
+	typeGOSTPublic  rsfType = 0x13
+	typeRSAPrivate  rsfType = 0x23
+	typeRSAPublic   rsfType = 0x33
 )
 
-// file is a DF or a transparent EF.
+const (
+	// rulesLen is the length of tag 86: one byte of access modes, a condition for
+	// each of its bits, padding. OpenSC takes no other length.
+	rulesLen = 15
+	// propsLen is the length of tag 85: type, p1, flags, tries, two reserved.
+	propsLen = 6
+)
+
+// file is a DF, a transparent EF or an RSF.
 type file struct {
-	id         uint16
-	descriptor [2]byte // tag 82
-	rules      [fileRules]byte
-	body       []byte // EF: the content, of fixed size
+	id    uint16
+	kind  kind
+	size  uint16         // tag 80, as CREATE FILE gave it
+	props [propsLen]byte // tag 85, RSF only; of a PIN, byte 3 holds its counter
+	rules [rulesLen]byte // tag 86
+
+	// body of an EF has size bytes. That of an RSF is nil until it is loaded or
+	// generated; then a key has size bytes, and a PIN as many as it has.
+	body []byte
 
 	parent   *file // nil for the MF
 	children []*file
 }
 
-func newDF(id uint16, rules [fileRules]byte) *file {
-	return &file{id: id, descriptor: [2]byte{0x38, 0x00}, rules: rules}
-}
+func (f *file) isDF() bool        { return f.kind == kindDF }
+func (f *file) is(t rsfType) bool { return f.kind == kindRSF && rsfType(f.props[0]) == t }
+func (f *file) isPIN() bool       { return f.is(typePIN) }
+func (f *file) isPrivate() bool   { return f.is(typeRSAPrivate) || f.is(typeGOSTPrivate) }
 
-func newEF(id uint16, rules [fileRules]byte, size int) *file {
-	return &file{id: id, descriptor: [2]byte{0x01, 0x00}, rules: rules, body: make([]byte, size)}
-}
-
-func (f *file) isDF() bool { return f.descriptor[0] == 0x38 }
+// isKey reports a key RSF, private or public.
+func (f *file) isKey() bool { return f.kind == kindRSF && !f.isPIN() }
 
 func (f *file) add(child *file) {
 	child.parent = f
@@ -60,28 +71,43 @@ func (f *file) child(id uint16) *file {
 	return nil
 }
 
-// appendFCI appends the file control information that SELECT answers with:
-// template 6F with tags 80, 82, 83 and 86.
-func (f *file) appendFCI(dst []byte) []byte {
-	dst = append(dst, 0x6F, 4+4+4+2+fileRules)
-	dst = append(dst, 0x80, 2)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(f.body)))
-	dst = append(dst, 0x82, 2, f.descriptor[0], f.descriptor[1])
-	dst = append(dst, 0x83, 2)
-	dst = binary.BigEndian.AppendUint16(dst, f.id)
-	dst = append(dst, 0x86, fileRules)
-	return append(dst, f.rules[:]...)
+// below goes down from f, one id per level; nil if there is no such file. f may
+// be nil.
+func (f *file) below(path ...uint16) *file {
+	for _, id := range path {
+		if f == nil {
+			return nil
+		}
+		f = f.child(id)
+	}
+	return f
 }
 
-// allowed evaluates one rule of a file against the logins of the moment. A rule
-// whose access mode bit is clear is absent: never.
-func (c *Card) allowed(f *file, rule int) iso7816.SW {
-	condition := f.rules[1+rule]
-	switch {
-	case f.rules[0]&(1<<rule) == 0 || condition == never:
-		return iso7816.SWSecurityStatus
-	case condition == always || condition&c.logins != 0:
-		return iso7816.SWOK
+// path is the inverse of below from the MF: the ids on the way to f.
+func (f *file) path() []uint16 {
+	if f.parent == nil {
+		return nil
 	}
-	return iso7816.SWSecurityStatus
+	return append(f.parent.path(), f.id)
+}
+
+// appendFCI appends the file control information that SELECT answers with: the
+// template of CREATE FILE.
+func (f *file) appendFCI(dst []byte) []byte {
+	n := 4 + 4 + 4 + 2 + rulesLen
+	if f.kind == kindRSF {
+		n += 2 + propsLen
+	}
+	dst = append(dst, tagFCP, byte(n))
+	dst = append(dst, tagSize, 2)
+	dst = binary.BigEndian.AppendUint16(dst, f.size)
+	dst = append(dst, tagDescriptor, 2, byte(f.kind), 0)
+	dst = append(dst, tagID, 2)
+	dst = binary.BigEndian.AppendUint16(dst, f.id)
+	if f.kind == kindRSF {
+		dst = append(dst, tagProps, propsLen)
+		dst = append(dst, f.props[:]...)
+	}
+	dst = append(dst, tagRules, rulesLen)
+	return append(dst, f.rules[:]...)
 }
