@@ -63,6 +63,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/secret"
@@ -199,6 +200,15 @@ func (c *Card) Incoming(cla, ins byte) bool {
 		return ins == 0xEE
 	}
 	return false
+}
+
+// Duration says which commands may take seconds, those that make an RSA key:
+// meanwhile a reader has to keep its host waiting. It reads nothing of the card.
+func (c *Card) Duration(apdu []byte) time.Duration {
+	if len(apdu) >= 2 && apdu[0] == 0x00 && apdu[1] == 0x46 {
+		return time.Millisecond
+	}
+	return 0
 }
 
 // execute finds the command and appends its whole response data, however much

@@ -39,6 +39,8 @@ type settings struct {
 
 	hidePINs, oneLogin, triesInAnswer bool
 	objects                           []dataObject
+
+	fresh bool // of Open: what the file holds does not count
 }
 
 type pinSettings struct {
@@ -138,6 +140,10 @@ func WithWiped() Option { return func(s *settings) { s.state = stateWiped } }
 // WithHalfInitialised makes a token whose formatting was cut off after the
 // administrator PIN: no user PIN, EF(DIR) empty, no rule in force.
 func WithHalfInitialised() Option { return func(s *settings) { s.state = stateHalf } }
+
+// WithNewState makes [Open] begin with a new token even if the file holds one, or
+// something else: that is lost.
+func WithNewState() Option { return func(s *settings) { s.fresh = true } }
 
 // WithScratchSize adds the EF [ScratchID] of that size, 0 to 32768 bytes, to the
 // factory and vendor states.

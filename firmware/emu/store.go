@@ -33,7 +33,7 @@ type store struct {
 // Open makes a token whose state is kept in the file path. If there is none it is
 // made, mode 0600, as [New] would with these options; otherwise the options that
 // describe the token's state (all but [WithATR], [WithRandom] and [WithKeySource])
-// have no effect.
+// have no effect, unless [WithNewState] is one of them.
 //
 // The state is on the disk before the answer of every command that changes it: it
 // is written beside path, synced and renamed, so that a kill at any moment leaves
@@ -58,7 +58,13 @@ func Open(path string, opts ...Option) (*Card, error) {
 
 // load reads the state, or makes and stores it.
 func (c *Card) load(s *settings) error {
-	b, err := c.store.load()
+	var (
+		b   []byte
+		err = fs.ErrNotExist
+	)
+	if !s.fresh {
+		b, err = c.store.load()
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		c.token = s.token()
 		c.saved = c.appendState(nil)
