@@ -105,7 +105,10 @@ func (c *cursor) integerOf(what string, v []byte) int {
 // from 80 on (pkcs15-prkey.c, pkcs15-pin.c).
 func (c *cursor) reference(what string, tag uint32, absent int) int {
 	n := c.integer(what, tag, absent)
-	if n < -1 && n >= -128 {
+	switch {
+	case n < -128:
+		c.fail("%s %d", what, n)
+	case n < -1:
 		n += 256
 	}
 	return n

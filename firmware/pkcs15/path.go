@@ -73,8 +73,8 @@ type location struct {
 	part Part
 }
 
-// locationOf reads the content of the SEQUENCE. A SEQUENCE without elements
-// names no file; OpenSC writes one for a key that has no file of its own.
+// locationOf reads the content of the SEQUENCE. A key that has no file of its
+// own has an empty path or, by other software, a SEQUENCE without elements.
 func (c *cursor) locationOf(seq []byte) location {
 	if len(seq) == 0 {
 		return location{}
@@ -104,12 +104,10 @@ func (c *cursor) locationOf(seq []byte) location {
 
 func (l location) appendTo(dst []byte) []byte {
 	start := len(dst)
-	if len(l.path) > 0 {
-		dst = iso7816.AppendTLV(dst, tagOctetString, l.path)
-		if l.part != (Part{}) {
-			dst = appendInteger(dst, tagInteger, l.part.Index)
-			dst = appendInteger(dst, 0x80, l.part.Count)
-		}
+	dst = iso7816.AppendTLV(dst, tagOctetString, l.path)
+	if l.part != (Part{}) {
+		dst = appendInteger(dst, tagInteger, l.part.Index)
+		dst = appendInteger(dst, 0x80, l.part.Count)
 	}
 	return wrap(dst, tagSequence, start)
 }
