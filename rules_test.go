@@ -57,6 +57,8 @@ var rooms = []room{
 		"the double follows the documents; it must not share the driver's code and with it the driver's mistakes"},
 	{"firmware/pkcs15", []string{"internal/iso7816"},
 		"a codec knows the bytes of a file, not the card that holds it"},
+	{"firmware", []string{"firmware/pkcs15", "internal/iso7816", "internal/rsapad", "internal/secret"},
+		"managing a token must not depend on the road that leads to it"},
 	{"firmware/emu", []string{"internal/iso7816", "internal/secret"},
 		"the software card follows the documents, not our management layer"},
 	{"internal/vpcd", []string{"internal/iso7816"},

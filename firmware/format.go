@@ -1,0 +1,295 @@
+package firmware
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"kaztoken/firmware/pkcs15"
+	"kaztoken/internal/iso7816"
+)
+
+// FormatOptions say how a token is to be formatted. What is left zero gets the
+// standard value of the user guide.
+type FormatOptions struct {
+	Name string // "KAZTOKEN" if empty
+
+	UserPIN, AdminPIN             []byte // DefaultPIN if nil; the caller wipes them
+	UserMinLength, AdminMinLength int    // bytes, 1 to 31
+	UserTries, AdminTries         int    // 1 to 10, and 3 to 10
+	Policy                        Policy // who may change the user PIN
+}
+
+// The standard values of the user guide, and the limits of the vendor's headers.
+const (
+	standardName      = "KAZTOKEN"
+	standardMinLength = 6
+	standardTries     = 10
+	maxMinLength      = 31
+	maxTries          = 10
+	minUserTries      = 1
+	minAdminTries     = 3
+)
+
+func (o FormatOptions) withDefaults() FormatOptions {
+	set := func(v *int, standard int) {
+		if *v == 0 {
+			*v = standard
+		}
+	}
+	set(&o.UserMinLength, standardMinLength)
+	set(&o.AdminMinLength, standardMinLength)
+	set(&o.UserTries, standardTries)
+	set(&o.AdminTries, standardTries)
+	if o.Name == "" {
+		o.Name = standardName
+	}
+	if o.Policy == PolicyUnknown {
+		o.Policy = PolicyBoth
+	}
+	if o.UserPIN == nil {
+		o.UserPIN = DefaultPIN(User)
+	}
+	if o.AdminPIN == nil {
+		o.AdminPIN = DefaultPIN(Admin)
+	}
+	return o
+}
+
+func (o FormatOptions) check(m Model) error {
+	for _, b := range []struct {
+		option         string
+		value, low, up int
+	}{
+		{"minimum length of the user PIN", o.UserMinLength, max(m.MinPIN, 1), min(maxMinLength, m.MaxPIN)},
+		{"minimum length of the administrator PIN", o.AdminMinLength, max(m.MinPIN, 1), min(maxMinLength, m.MaxPIN)},
+		{"tries of the user", o.UserTries, minUserTries, maxTries},
+		{"tries of the administrator", o.AdminTries, minAdminTries, maxTries},
+		{"policy", int(o.Policy), int(PolicyAdmin), int(PolicyBoth)},
+	} {
+		if b.value < b.low || b.value > b.up {
+			return &OptionError{Option: b.option, Value: b.value, Min: b.low, Max: b.up}
+		}
+	}
+	if n := len(o.UserPIN); n < o.UserMinLength || n > m.MaxPIN {
+		return &PINLengthError{Role: User, Got: n, Min: o.UserMinLength, Max: m.MaxPIN}
+	}
+	if n := len(o.AdminPIN); n < o.AdminMinLength || n > m.MaxPIN {
+		return &PINLengthError{Role: Admin, Got: n, Min: o.AdminMinLength, Max: m.MaxPIN}
+	}
+	return checkName(o.Name)
+}
+
+// Sizes of the files of the layout, bytes.
+const (
+	smallFile = 128
+	sizeAODF  = 256
+	// sizeApp is what OpenSC's profile declares for the application's DF.
+	sizeApp = 5000
+)
+
+// Rules of the layout that [Token.Format] writes, those of OpenSC's profile.
+var (
+	mfRules     = rules{0x47, user, user, admin, 0, 0, 0, never}
+	systemRules = rules{0x43, user, user, 0, 0, 0, 0, never}
+	appRules    = rules{0x43, always, always, 0, 0, 0, 0, user}
+	adminRules  = rules{0x43, always, admin, 0, 0, 0, 0, admin} // the administrator writes
+	odfRules    = rules{0x43, always, always, 0, 0, 0, 0, admin}
+	infoRules   = rules{0x43, always, always, 0, 0, 0, 0, user}
+)
+
+// systemDFs is the tree of the system's own directories, parents before
+// children, brothers in a row.
+var systemDFs = []pkcs15.Path{
+	pkcs15.NewPath(0x3F00, 0x1000),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1000),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1000, 0x6001),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1000, 0x6002),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1000, 0x6003),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1000, 0x6004),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1000, 0x6005),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1001),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1001, 0x8001),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1001, 0x8002),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1002),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1003),
+	pkcs15.NewPath(0x3F00, 0x1000, 0x1004),
+}
+
+// Format erases the token, whatever is on it, and lays it out anew. It needs no
+// log-in: the card asks for none. Whoever calls it asks the user first.
+//
+// EF(DIR) names the application in the last writing command, after the access
+// rules are in force, so that an interruption at any command leaves a token that
+// is recognised as half formatted, and can be formatted again.
+func (t *Token) Format(ctx context.Context, o FormatOptions, progress Progress) error {
+	o = o.withDefaults()
+	err := t.operation(ctx, func(ctx context.Context) error {
+		if err := o.check(t.model); err != nil {
+			return err
+		}
+		f, err := t.newFormatting(ctx, o)
+		if err != nil {
+			return err
+		}
+		err = f.run(ctx, progress)
+		// Whatever happened, nothing is as it was.
+		state := t.recognise(context.WithoutCancel(ctx))
+		if err != nil && state != nil && !refusal(state) {
+			return err // the card is gone
+		}
+		return errors.Join(err, state)
+	})
+	if err != nil {
+		return fmt.Errorf("format: %w", err)
+	}
+	return nil
+}
+
+// formatting is one run of Format: a list of steps.
+type formatting struct {
+	t     *Token
+	o     FormatOptions
+	steps []func(context.Context) error
+}
+
+func (t *Token) newFormatting(ctx context.Context, o FormatOptions) (*formatting, error) {
+	f := &formatting{t: t, o: o}
+	app := mf.Append(idApp)
+	serial, err := t.tokenID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info := pkcs15.TokenInfo{
+		Serial: serial, Manufacturer: "Aktiv Co.", Label: o.Name, Flags: pkcs15.TokenEIDCompliant,
+		LastUpdate: t.clock().UTC().Format(generalizedTime),
+	}.AppendTo(nil)
+	dir := pkcs15.Application{AID: pkcs15.AID(), Label: o.Name, Path: app}.AppendTo(nil)
+	if over := max(len(info), len(dir)) - smallFile; over > 0 {
+		return nil, &NameError{Max: max(len(o.Name)-over, 0), Violation: NameTooLong}
+	}
+	aodf := f.pinEntry(User).AppendTo(f.pinEntry(Admin).AppendTo(nil))
+	odf := pkcs15.ODFEntry{Type: pkcs15.AODF, Path: app.Append(idAODF)}.AppendTo(nil)
+
+	f.command(claVendor, insResetAccess, 0, 0)
+	f.command(claVendor, insInit, 0, 0)
+	f.step(func(ctx context.Context) error { // the MF has no parent to select
+		t.cache, t.role = cache{}, 0
+		_, err := t.ch.do(ctx, iso7816.Command{
+			CLA: claISO, INS: insCreateFile, Data: fcp{kind: KindDF, id: mf.ID(), rules: mfRules}.appendTo(nil),
+		})
+		t.moved()
+		return err
+	})
+	f.file(mf, fcp{kind: KindEF, id: idDIR, size: smallFile, rules: adminRules}, nil)
+	for _, p := range systemDFs {
+		f.file(parent(p), fcp{kind: KindDF, id: p.ID(), rules: systemRules}, nil)
+	}
+	f.file(mf, fcp{kind: KindDF, id: idApp, size: sizeApp, rules: appRules}, nil)
+	// The ODF comes before the PINs: a token that has PINs but no ODF would look
+	// like one of the vendor's.
+	f.file(app, fcp{kind: KindEF, id: idODF, size: smallFile, rules: odfRules}, odf)
+	f.pin(app, Admin)
+	f.pin(app, User)
+	f.file(app, fcp{kind: KindEF, id: idAODF, size: sizeAODF, rules: adminRules}, aodf)
+	f.file(app, fcp{kind: KindEF, id: idTokenInfo, size: smallFile, rules: infoRules}, info)
+	// The mark of pkcs15-init: the name of the profile, which it looks for.
+	f.file(app, fcp{kind: KindEF, id: idMarker, size: smallFile, rules: adminRules}, []byte("\x01\x06pkcs15"))
+	f.command(claVendor, insInitEnd, 0x4E, 0x19)
+	f.command(claVendor, insResetAccess, 0, 0)
+	// The rules hold now. Both PINs are tried, so that nobody finds out later.
+	f.verify(User)
+	f.verify(Admin)
+	f.step(func(ctx context.Context) error {
+		if _, err := t.selectFile(ctx, mf.Append(idDIR)); err != nil {
+			return err
+		}
+		return t.update(ctx, 0, append(bytes.Clone(dir), make([]byte, smallFile-len(dir))...))
+	})
+	f.command(claVendor, insResetAccess, 0, 0)
+	return f, nil
+}
+
+func (f *formatting) step(do func(context.Context) error) { f.steps = append(f.steps, do) }
+
+func (f *formatting) command(cla, ins, p1, p2 byte) {
+	f.step(func(ctx context.Context) error {
+		f.t.moved()
+		_, err := f.t.ch.do(ctx, iso7816.Command{CLA: cla, INS: ins, P1: p1, P2: p2})
+		return err
+	})
+}
+
+// file makes a file and fills it.
+func (f *formatting) file(df pkcs15.Path, p fcp, content []byte) {
+	f.step(func(ctx context.Context) error {
+		if err := f.t.create(ctx, df, p); err != nil {
+			return err
+		}
+		if content == nil {
+			return nil
+		}
+		if len(content) < p.size { // 00 ends the entries
+			content = append(bytes.Clone(content), 0)
+		}
+		return f.t.writeNew(ctx, df.Append(p.id), content)
+	})
+}
+
+// pin makes the RSF of a PIN and sets it.
+func (f *formatting) pin(app pkcs15.Path, r Role) {
+	pin, lowest, tries := f.o.AdminPIN, f.o.AdminMinLength, f.o.AdminTries
+	access := rules{0x43, never, admin, 0, 0, 0, 0, never}
+	if r == User {
+		pin, lowest, tries = f.o.UserPIN, f.o.UserMinLength, f.o.UserTries
+		access = rules{0x43, admin, byte(f.o.Policy), 0, 0, 0, 0, never}
+	}
+	f.file(app, fcp{
+		kind: KindRSF, id: uint16(r), size: len(pin), rules: access,
+		properties: []byte{rsfGlobalPIN, byte(lowest), 0x01, byte(tries * 0x11), 0, 0},
+	}, nil)
+	f.step(func(ctx context.Context) error { return f.t.writeReference(ctx, byte(r), pin) })
+}
+
+func (f *formatting) verify(r Role) {
+	pin := f.o.AdminPIN
+	if r == User {
+		pin = f.o.UserPIN
+	}
+	f.step(func(ctx context.Context) error {
+		_, err := f.t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insVerify, P2: byte(r), Data: pin})
+		return err
+	})
+}
+
+// pinEntry is the entry of a PIN in the AODF, as OpenSC writes it.
+func (f *formatting) pinEntry(r Role) pkcs15.PIN {
+	e := pkcs15.PIN{
+		Common: pkcs15.Common{Label: "Security Officer PIN", Flags: pkcs15.Private | pkcs15.Modifiable}, ID: []byte{byte(r)},
+		Flags: pkcs15.PINCaseSensitive | pkcs15.PINUnblockDisabled | pkcs15.PINInitialized | pkcs15.PINSO,
+		Type:  pkcs15.PINASCIINumeric, MinLength: f.o.AdminMinLength, StoredLength: f.t.model.MaxPIN, MaxLength: f.t.model.MaxPIN,
+		Reference: int(r), PadChar: []byte{0},
+	}
+	if r == User {
+		e.Label, e.MinLength = "User PIN", f.o.UserMinLength
+		e.Flags &^= pkcs15.PINSO
+		if f.o.Policy == PolicyAdmin {
+			e.Flags |= pkcs15.PINChangeDisabled
+		}
+	}
+	return e
+}
+
+// run carries the steps out, one after the other.
+func (f *formatting) run(ctx context.Context, progress Progress) error {
+	defer f.t.moved()
+	step := steps(progress, len(f.steps))
+	for _, do := range f.steps {
+		if err := do(ctx); err != nil {
+			return err
+		}
+		step()
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package firmware
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/big"
+
+	"kaztoken/firmware/pkcs15"
+	"kaztoken/internal/iso7816"
+	"kaztoken/internal/rsapad"
+	"kaztoken/internal/secret"
+)
+
+// PERFORM SECURITY OPERATION, ISO 7816-4:2013 §11.6: P1 says what comes back,
+// P2 what is sent. MANAGE SECURITY ENVIRONMENT names the key before: P2 is the
+// control reference template.
+const (
+	psoSignature = 0x9E
+	psoToSign    = 0x9A
+	psoPlain     = 0x80
+	psoCipher    = 0x86
+
+	mseSet        = 0x41
+	templateSign  = 0xB6
+	templateCrypt = 0xB8
+	tagPrivateKey = 0x84 // reference of a private key in a template
+)
+
+// mse is what MANAGE SECURITY ENVIRONMENT set last; zero if nothing.
+type mse struct{ template, reference byte }
+
+// PrivateKey is a private key on a token. It implements [crypto.Signer] and
+// [crypto.Decrypter]; the user has to be logged in when it computes. It is safe
+// for concurrent use.
+type PrivateKey struct {
+	t   *Token
+	key Key
+	pub *rsa.PublicKey
+	ctx context.Context
+}
+
+var (
+	_ crypto.Signer    = (*PrivateKey)(nil)
+	_ crypto.Decrypter = (*PrivateKey)(nil)
+)
+
+// PrivateKey gives the private key with an ID. Its public key is read from the
+// token, so that every result can be checked. ctx bounds this call only: see
+// [PrivateKey.WithContext].
+func (t *Token) PrivateKey(ctx context.Context, id []byte) (*PrivateKey, error) {
+	k := &PrivateKey{t: t, ctx: context.WithoutCancel(ctx)}
+	err := t.operation(ctx, func(ctx context.Context) (err error) {
+		if err := t.need(OpSign); err != nil {
+			return err
+		}
+		if k.key, err = t.findKey(ctx, id); err != nil {
+			return err
+		}
+		if k.key.entry.Kind != pkcs15.KeyRSA {
+			return fmt.Errorf("%s key: %w", k.key.Algorithm, ErrUnsupported)
+		}
+		k.pub, err = t.publicKey(ctx, id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
+	return k, nil
+}
+
+// WithContext gives the same key, whose Sign and Decrypt end with ctx.
+func (k *PrivateKey) WithContext(ctx context.Context) *PrivateKey {
+	c := *k
+	c.ctx = ctx
+	return &c
+}
+
+// Key describes the key pair.
+func (k *PrivateKey) Key() Key { return k.key }
+
+// Public gives an [*rsa.PublicKey].
+func (k *PrivateKey) Public() crypto.PublicKey { return k.pub }
+
+// Sign signs a digest, RSASSA-PSS if opts is [*rsa.PSSOptions] and else
+// RSASSA-PKCS1-v1_5 (RFC 8017 §8). The padding is made here, the card computes
+// the raw power. The signature is checked before it is given out.
+func (k *PrivateKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	hash := opts.HashFunc()
+	if hash != 0 && len(digest) != hash.Size() {
+		return nil, fmt.Errorf("sign: %w", &OptionError{Option: "size of the digest", Value: len(digest), Min: hash.Size(), Max: hash.Size()})
+	}
+	var (
+		block []byte
+		err   error
+	)
+	if pss, ok := opts.(*rsa.PSSOptions); ok {
+		block, err = rsapad.SignPSS(random, k.pub.N.BitLen(), hash, digest, pss.SaltLength)
+	} else {
+		block, err = rsapad.SignPKCS1v15(k.pub.Size(), hash, digest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return k.SignBlock(block)
+}
+
+// SignBlock is the raw operation of a signature on a block that is padded
+// already; it has the length of the modulus and, as a big-endian number, is less
+// than it.
+func (k *PrivateKey) SignBlock(block []byte) ([]byte, error) {
+	if err := k.checkBlock(block); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	sig, err := k.compute(OpSign, templateSign, psoSignature, psoToSign, block)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	if !bytes.Equal(k.power(sig), block) {
+		return nil, fmt.Errorf("sign: %w: the signature does not fit the public key", ErrAnswer)
+	}
+	return sig, nil
+}
+
+// Decrypt decrypts a message of the modulus's length: OAEP if opts is
+// [*rsa.OAEPOptions], else PKCS #1 v1.5 (RFC 8017 §7), with
+// [*rsa.PKCS1v15DecryptOptions] for a session key as package rsa has it. An
+// error of the padding is rsa.ErrDecryption, whatever is wrong with it.
+func (k *PrivateKey) Decrypt(random io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	block, err := k.DecryptBlock(msg)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe(block)
+	switch o := opts.(type) {
+	case *rsa.OAEPOptions:
+		mgf := o.MGFHash
+		if mgf == 0 {
+			mgf = o.Hash
+		}
+		return rsapad.OpenOAEP(o.Hash, mgf, block, o.Label)
+	case *rsa.PKCS1v15DecryptOptions: //lint:ignore SA1019 old messages are still to be read, and crypto.Decrypter has no other options for them
+		if o.SessionKeyLen > 0 {
+			key := make([]byte, o.SessionKeyLen)
+			if _, err := io.ReadFull(random, key); err != nil {
+				return nil, fmt.Errorf("decrypt: %w", err)
+			}
+			return key, rsapad.OpenPKCS1v15SessionKey(block, key)
+		}
+		return rsapad.OpenPKCS1v15(block)
+	case nil:
+		return rsapad.OpenPKCS1v15(block)
+	}
+	return nil, fmt.Errorf("decrypt: options of type %T: %w", opts, ErrUnsupported)
+}
+
+// DecryptBlock is the raw operation of a decryption: the block that was
+// encrypted comes back with its padding.
+func (k *PrivateKey) DecryptBlock(msg []byte) ([]byte, error) {
+	if err := k.checkBlock(msg); err != nil {
+		return nil, fmt.Errorf("decrypt: %w", err)
+	}
+	block, err := k.compute(OpDecrypt, templateCrypt, psoPlain, psoCipher, msg)
+	if err != nil {
+		return nil, fmt.Errorf("decrypt: %w", err)
+	}
+	if !bytes.Equal(k.power(block), msg) {
+		secret.Wipe(block)
+		return nil, fmt.Errorf("decrypt: %w: the result does not fit the public key", ErrAnswer)
+	}
+	return block, nil
+}
+
+// checkBlock refuses what is no number below the modulus in its length.
+func (k *PrivateKey) checkBlock(b []byte) error {
+	if len(b) != k.pub.Size() {
+		return &OptionError{Option: "bytes", Value: len(b), Min: k.pub.Size(), Max: k.pub.Size()}
+	}
+	if new(big.Int).SetBytes(b).Cmp(k.pub.N) >= 0 {
+		return &OptionError{Option: "data", Violation: "it is not less than the modulus"}
+	}
+	return nil
+}
+
+// power is the public operation.
+func (k *PrivateKey) power(b []byte) []byte {
+	n := new(big.Int).SetBytes(b)
+	n.Exp(n, big.NewInt(int64(k.pub.E)), k.pub.N)
+	return n.FillBytes(make([]byte, k.pub.Size()))
+}
+
+func (k *PrivateKey) compute(op Op, template, out, in byte, block []byte) ([]byte, error) {
+	var result []byte
+	err := k.t.operation(k.ctx, func(ctx context.Context) (err error) {
+		if err := k.t.need(op, User); err != nil {
+			return err
+		}
+		result, err = k.t.compute(ctx, k.key, template, out, in, block)
+		return err
+	})
+	return result, err
+}
+
+// compute is the raw operation of a key. Its RSF is selected and named in MANAGE
+// SECURITY ENVIRONMENT, because it is not known which of the two the real card
+// goes by; both are left out while nothing else came in between.
+func (t *Token) compute(ctx context.Context, k Key, template, out, in byte, block []byte) ([]byte, error) {
+	set := mse{template, k.Reference}
+	if !t.current.path.Equal(k.Path) || t.current.mse != set {
+		if _, err := t.selectFile(ctx, k.Path); err != nil {
+			return nil, err
+		}
+		t.current.mse = mse{}
+		if _, err := t.ch.do(ctx, iso7816.Command{
+			CLA: claISO, INS: insMSE, P1: mseSet, P2: template, Data: []byte{tagPrivateKey, 1, k.Reference},
+		}); err != nil {
+			return nil, err
+		}
+		t.current.mse = set
+	}
+	little := reversed(block)
+	defer secret.Wipe(little)
+	var parts [][]byte
+	for at := 0; at < len(little); at += maxUpdate {
+		parts = append(parts, little[at:min(at+maxUpdate, len(little))])
+	}
+	data, err := t.ch.chain(ctx, iso7816.Command{INS: insPSO, P1: out, P2: in, Ne: iso7816.MaxShortNe}, parts)
+	if err != nil {
+		t.current.mse = mse{}
+		return nil, err
+	}
+	if len(data) != len(block) {
+		return nil, fmt.Errorf("PERFORM SECURITY OPERATION: %w: %d bytes, want %d", ErrAnswer, len(data), len(block))
+	}
+	result := reversed(data)
+	if out == psoPlain {
+		t.ch.wipe()
+	}
+	return result, nil
+}
+
+// CertificateRequest signs a PKCS #10 request (RFC 2986) with a key on the
+// token and gives its DER. The signature algorithm of the template, if any, has
+// to be one of RSA.
+func (t *Token) CertificateRequest(ctx context.Context, id []byte, template *x509.CertificateRequest) ([]byte, error) {
+	key, err := t.PrivateKey(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificateRequest(nil, template, key.WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("certificate request: %w", err)
+	}
+	return der, nil
+}
+
+// Random fills p with random bytes of the token.
+func (t *Token) Random(ctx context.Context, p []byte) error {
+	return t.operation(ctx, func(ctx context.Context) error {
+		for len(p) > 0 {
+			data, err := t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insChallenge, Ne: min(len(p), maxChallenge)})
+			if err != nil {
+				return err
+			}
+			if len(data) == 0 {
+				return fmt.Errorf("GET CHALLENGE: %w: no data", ErrAnswer)
+			}
+			p = p[copy(p, data):]
+		}
+		return nil
+	})
+}
+
+// maxChallenge is how much is asked for at once.
+const maxChallenge = 248

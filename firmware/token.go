@@ -1,0 +1,312 @@
+package firmware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"kaztoken/firmware/pkcs15"
+	"kaztoken/internal/iso7816"
+)
+
+// Token is a token on a [Card]. It is safe for concurrent use; its operations
+// run one after the other.
+type Token struct {
+	mu    sync.Mutex
+	ch    channel
+	model Model
+	clock func() time.Time
+
+	state   State
+	app     pkcs15.Path // of the PKCS#15 application
+	dirInfo pkcs15.Application
+
+	current selection
+	role    Role // logged in, 0 if nobody is
+	share   *sharing
+
+	cache cache
+}
+
+// sharing is the use of a [Sharer].
+type sharing struct {
+	card  Sharer
+	depth int // transactions of ours, one in the other
+}
+
+// State says how a token is formatted, and so what is safe to do with it.
+type State int
+
+// The states of a token.
+const (
+	// StatePKCS15: in the layout of OpenSC, by us or by OpenSC. Everything is
+	// allowed.
+	StatePKCS15 State = iota + 1
+	// StateVendor: formatted by the vendor's software, whose layout is not
+	// public. PINs, information, the list of files and formatting are allowed.
+	StateVendor
+	// StateHalf: a formatting was interrupted. It can be started again.
+	StateHalf
+	// StateWiped: erased, with no files at all. It can be formatted.
+	StateWiped
+)
+
+func (s State) String() string {
+	switch s {
+	case StatePKCS15:
+		return "ready"
+	case StateVendor:
+		return "formatted by the vendor's software"
+	case StateHalf:
+		return "half formatted"
+	case StateWiped:
+		return "not formatted"
+	}
+	return fmt.Sprintf("State(%d)", int(s))
+}
+
+// Role is who logs in; its value is the reference of its PIN.
+type Role byte
+
+// The roles.
+const (
+	Admin Role = 1
+	User  Role = 2
+)
+
+func (r Role) String() string {
+	switch r {
+	case Admin:
+		return "administrator"
+	case User:
+		return "user"
+	}
+	return fmt.Sprintf("Role(%d)", byte(r))
+}
+
+// Policy says who may change the user PIN.
+type Policy byte
+
+// The policies; the values are those of the card.
+const (
+	PolicyUnknown Policy = 0
+	PolicyAdmin   Policy = 1
+	PolicyUser    Policy = 2
+	PolicyBoth    Policy = 3
+)
+
+func (p Policy) String() string {
+	switch p {
+	case PolicyUnknown:
+		return "unknown"
+	case PolicyAdmin:
+		return "administrator"
+	case PolicyUser:
+		return "user"
+	case PolicyBoth:
+		return "user and administrator"
+	}
+	return fmt.Sprintf("Policy(%d)", byte(p))
+}
+
+// allows reports whether a role may change the user PIN; an unknown policy
+// leaves the answer to the card.
+func (p Policy) allows(r Role) bool { return p == PolicyUnknown || byte(p)&byte(r) != 0 }
+
+// Progress is told how far a long operation is. It must not call the token.
+type Progress func(done, total int)
+
+// An Option changes what [Open] makes.
+type Option func(*Token)
+
+// WithATR tells the model by the answer to reset, which is not checked.
+func WithATR(atr []byte) Option { return func(t *Token) { t.model = modelOf(atr) } }
+
+// WithTrace has f called for each APDU, secrets left out. f must not call the
+// token.
+func WithTrace(f func(Event)) Option { return func(t *Token) { t.ch.trace = f } }
+
+// WithClock replaces time.Now, from which the time of the last change is taken.
+func WithClock(now func() time.Time) Option { return func(t *Token) { t.clock = now } }
+
+// Open finds out how the token on a card is formatted. It writes nothing and
+// needs no PIN. The card must not be used by the caller in any other way until
+// the last use of the token.
+func Open(ctx context.Context, c Card, opts ...Option) (*Token, error) {
+	t := &Token{ch: channel{card: c}, model: unknownModel, clock: time.Now}
+	for _, o := range opts {
+		o(t)
+	}
+	if s, ok := c.(Sharer); ok {
+		t.share = &sharing{card: s}
+	}
+	if err := t.operation(ctx, t.recognise); err != nil {
+		return nil, fmt.Errorf("open token: %w", err)
+	}
+	return t, nil
+}
+
+// State says how the token is formatted.
+func (t *Token) State() State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
+}
+
+// Model is what is known of tokens of this kind.
+func (t *Token) Model() Model { return t.model }
+
+// LoggedIn tells who is logged in through this Token.
+func (t *Token) LoggedIn() (Role, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.role, t.role != 0
+}
+
+// operation runs one operation by itself and, on a shared card, in a
+// transaction.
+func (t *Token) operation(ctx context.Context, f func(context.Context) error) (err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.begin(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.end(ctx)) }()
+	return f(ctx)
+}
+
+// begin begins a transaction on a shared card and looks whether another program
+// has changed anything meanwhile. The caller holds mu.
+func (t *Token) begin(ctx context.Context) error {
+	if t.share == nil {
+		return nil
+	}
+	if t.share.depth++; t.share.depth > 1 {
+		return nil
+	}
+	err := t.share.card.Begin(ctx)
+	if errors.Is(err, ErrReset) {
+		t.role, err = 0, nil
+	}
+	if err != nil {
+		t.share.depth--
+		return fmt.Errorf("take the token for one operation: %w", err)
+	}
+	t.moved()
+	if err := t.revalidate(ctx); err != nil {
+		return errors.Join(err, t.end(ctx))
+	}
+	return nil
+}
+
+// end ends what begin began. A cancelled operation has to give the card back,
+// too.
+func (t *Token) end(ctx context.Context) error {
+	if t.share == nil {
+		return nil
+	}
+	if t.share.depth--; t.share.depth > 0 {
+		return nil
+	}
+	if err := t.share.card.End(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("let other programs use the token: %w", err)
+	}
+	return nil
+}
+
+// need checks that an operation is safe on this token and that one of the roles
+// is logged in; without roles, nobody needs to be.
+func (t *Token) need(op Op, roles ...Role) error {
+	if t.state != StatePKCS15 {
+		return &StateError{Op: op, State: t.state}
+	}
+	if len(roles) == 0 {
+		return nil
+	}
+	for _, r := range roles {
+		if t.role == r {
+			return nil
+		}
+	}
+	if len(roles) > 1 {
+		return &RoleError{Op: op}
+	}
+	return &RoleError{Op: op, Need: roles[0]}
+}
+
+const (
+	idDIR       = 0x2F00
+	idODF       = 0x5031
+	idTokenInfo = 0x5032
+	idAODF      = 0x6005
+	idMarker    = 0x4946
+	idApp       = 0x5000
+)
+
+// recognise finds out the state of the token (EF(DIR) holds the PKCS#15
+// application and its ODF is there, or not). It is an operation's body.
+func (t *Token) recognise(ctx context.Context) error {
+	t.cache = cache{}
+	t.app, t.dirInfo = nil, pkcs15.Application{}
+	dir, err := t.readFile(ctx, mf.Append(idDIR))
+	if errors.Is(err, iso7816.ErrNotFound) {
+		return t.recogniseEmpty(ctx)
+	}
+	if err != nil && !refusal(err) {
+		return err
+	}
+	apps, _ := pkcs15.ParseDIR(dir) // what cannot be read is not an application of ours
+	for _, a := range apps {
+		if !a.IsPKCS15() || len(a.Path) < 4 || len(a.Path)%2 != 0 {
+			continue
+		}
+		if _, err := t.selectFile(ctx, a.Path.Append(idODF)); err == nil {
+			t.state, t.app, t.dirInfo = StatePKCS15, a.Path, a
+			return nil
+		} else if !refusal(err) {
+			return err
+		}
+		t.state = StateHalf // an entry that leads nowhere
+		return nil
+	}
+	// No application: ours, interrupted, if its ODF is there already.
+	if _, err := t.selectFile(ctx, mf.Append(idApp, idODF)); err == nil {
+		t.state = StateHalf
+		return nil
+	} else if !refusal(err) {
+		return err
+	}
+	return t.recogniseEmpty(ctx)
+}
+
+// recogniseEmpty tells a token without an application: wiped, half formatted or
+// the vendor's.
+func (t *Token) recogniseEmpty(ctx context.Context) error {
+	if _, err := t.selectFile(ctx, mf); err != nil {
+		if !refusal(err) {
+			return err
+		}
+		t.state = StateWiped
+		return nil
+	}
+	t.state = StateVendor
+	for _, r := range []Role{User, Admin} {
+		sw, err := t.queryPIN(ctx, r)
+		if err != nil {
+			return err
+		}
+		if sw == iso7816.SWReferenceNotFound {
+			t.state = StateHalf
+		}
+	}
+	return nil
+}
+
+// refusal reports whether err is the card's own answer, so that the card is
+// there and talks.
+func refusal(err error) bool {
+	var se *StatusError
+	return errors.As(err, &se) || errors.Is(err, ErrAnswer) || errors.Is(err, iso7816.ErrTLV)
+}
