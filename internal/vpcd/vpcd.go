@@ -182,10 +182,15 @@ type reader struct {
 	conn net.Conn
 	buf  *bufio.Reader
 	body []byte // of the last message
+
+	acknowledge func() // that a part of a message has come
 }
 
 func newReader(conn net.Conn) *reader {
-	return &reader{conn: conn, buf: bufio.NewReaderSize(conn, 4<<10), body: make([]byte, iso7816.MaxShortCommand)}
+	return &reader{
+		conn: conn, buf: bufio.NewReaderSize(conn, 4<<10), body: make([]byte, iso7816.MaxShortCommand),
+		acknowledge: newAcknowledge(conn),
+	}
 }
 
 // next gives the body of the next message, 1 to 65535 bytes, which is valid
@@ -216,6 +221,9 @@ func (r *reader) next() ([]byte, error) {
 	n := int(binary.BigEndian.Uint16(head))
 	if n == 0 {
 		return nil, fmt.Errorf("%w of 0 bytes", ErrMessage)
+	}
+	if r.buf.Buffered() < headLen+n {
+		r.acknowledge()
 	}
 	if err := whole(headLen + n); err != nil {
 		return nil, err
