@@ -80,7 +80,10 @@ func heldBy(holders []udev.Holder, err error) *HintError {
 
 // explain adds to an error of opening a device what the user can do about it.
 func explain(err error, dev usb.Info, holders func(usb.Info) []udev.Holder) error {
+	var said *HintError
 	switch {
+	case errors.As(err, &said):
+		return err
 	case errors.Is(err, usb.ErrAccess):
 		return &HintError{
 			Err:  fmt.Errorf("%s: %w", dev, err),

@@ -6,13 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/sirupsen/logrus"
-
-	"kaztoken/ccid/ccidsim"
-	"kaztoken/firmware/emu"
-	"kaztoken/usb"
 )
 
 // ErrNoToken: there is no token, or none that the selector means.
@@ -34,7 +29,11 @@ type Options struct {
 	Driver  string // USB driver, one of DriverNames; "" is the first
 	Devices string // which devices count, one of FilterNames; "" is the first
 	Token   string // selector, see Select
-	Log     *logrus.Logger
+	// VirtualState is the file that keeps the token of backend "virtual" from one
+	// run to the next. "" is kaztoken/virtual.state in $XDG_STATE_HOME or, without
+	// it, in ~/.local/state (macOS: ~/Library/Application Support).
+	VirtualState string
+	Log          *logrus.Logger
 }
 
 // BackendNames lists what Options.Backend may be, the default first: "auto"
@@ -68,7 +67,7 @@ func (o Options) roads() ([]road, error) {
 		}
 		return []road{&usbRoad{backend: "usb", source: system(), driver: driver, filter: filter, inspect: inspect}}, nil
 	case "virtual":
-		return []road{virtual()}, nil
+		return []road{virtual(o.VirtualState)}, nil
 	}
 	return nil, &OptionError{"backend", o.Backend, BackendNames()}
 }
@@ -109,7 +108,8 @@ func (o Options) search(ctx context.Context) (road, []Candidate, error) {
 // power yet: see [Token.PowerOn].
 //
 // The error is [ErrNoToken], an [AmbiguousError], one of package usb
-// (ErrAccess, ErrBusy, ErrGone) or of [ccid.Open]; [Hint] says what can be done.
+// (ErrAccess, ErrBusy, ErrGone), of [ccid.Open] or, for the virtual token, as
+// [ExplainState] has it; [Hint] says what can be done.
 func OpenToken(ctx context.Context, o Options) (*Token, error) {
 	if o.Log == nil {
 		o.Log = silent()
@@ -211,45 +211,4 @@ func inspect(c *Candidate) {
 		c.Holders = append(c.Holders, h.String())
 	}
 	slices.Sort(c.Holders)
-}
-
-// virtual is the road to a KAZTOKEN in software, within this process.
-func virtual() road {
-	dev := ccidsim.New(ccidsim.KAZTOKEN, emu.New(emu.WithATR(ccidsim.KAZTOKEN.ATR)))
-	return &usbRoad{
-		backend: "virtual",
-		source:  single{dev.Info()},
-		driver: Driver{"virtual", func(context.Context, usb.Info, usb.Interface) (usb.Pipe, error) {
-			return dev.Pipe(), nil
-		}},
-		filter:  AnyReader,
-		inspect: func(*Candidate) {},
-	}
-}
-
-// single is the Source of one device that neither comes nor goes.
-type single struct{ dev usb.Info }
-
-func (s single) Devices(context.Context) ([]usb.Info, error) { return []usb.Info{s.dev}, nil }
-
-func (s single) Watch() (Watch, error) { return &still{closed: make(chan struct{})}, nil }
-
-// still is a Watch that has nothing to report.
-type still struct {
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (w *still) Next(ctx context.Context) (Notice, error) {
-	select {
-	case <-ctx.Done():
-		return Notice{}, ctx.Err()
-	case <-w.closed:
-		return Notice{}, errWatchClosed
-	}
-}
-
-func (w *still) Close() error {
-	w.once.Do(func() { close(w.closed) })
-	return nil
 }

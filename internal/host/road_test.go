@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -284,7 +285,7 @@ func TestNoPINInLogs(t *testing.T) {
 }
 
 func TestOpenToken(t *testing.T) {
-	tok, err := OpenToken(t.Context(), Options{Backend: "virtual"})
+	tok, err := OpenToken(t.Context(), Options{Backend: "virtual", VirtualState: filepath.Join(t.TempDir(), "state")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,8 +294,14 @@ func TestOpenToken(t *testing.T) {
 	if _, err := tok.Transmit(t.Context(), nil, apdu); !errors.Is(err, ccid.ErrCardReset) {
 		t.Errorf("without power: %v, want ErrCardReset", err)
 	}
+	if atr := tok.ATR(); len(atr) != 0 {
+		t.Errorf("without power the ATR is % X", atr)
+	}
 	if _, err := tok.PowerOn(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if atr := tok.ATR(); !bytes.Equal(atr, ccidsim.KAZTOKEN.ATR) {
+		t.Errorf("ATR % X", atr)
 	}
 	for range 2 {
 		resp, err := tok.Transmit(t.Context(), []byte{0xAA}, apdu)
@@ -433,7 +440,7 @@ func TestMuteCard(t *testing.T) {
 }
 
 func BenchmarkTransmit(b *testing.B) {
-	tok, err := OpenToken(b.Context(), Options{Backend: "virtual"})
+	tok, err := OpenToken(b.Context(), Options{Backend: "virtual", VirtualState: filepath.Join(b.TempDir(), "state")})
 	if err != nil {
 		b.Fatal(err)
 	}

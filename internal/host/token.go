@@ -74,6 +74,10 @@ func (t *Token) logExchange(apdu, resp []byte, err error, took time.Duration) {
 	t.log.WithFields(f).Debug("APDU")
 }
 
+// ATR is the answer to the last reset, empty while the card has no power. It
+// is the caller's.
+func (t *Token) ATR() []byte { return t.slot.ATR().Bytes() }
+
 // Reader is the reader that the token is, or is in.
 func (t *Token) Reader() *ccid.Reader { return t.reader }
 

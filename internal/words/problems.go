@@ -176,6 +176,20 @@ var hints = []entry{
 		"узнайте, какая это программа: {fuser}; если pcscd: {command}", "see who it is: {fuser}; if it is pcscd: {command}",
 	},
 	{
+		"hint.state.busy", "сол бағдарламаның аяқталуын күтіңіз немесе бағдарламалық токенге басқа файл таңдаңыз",
+		"дождитесь завершения той программы или выберите другой файл для программного токена",
+		"wait until that program has ended, or choose another file for the software token",
+	},
+	{
+		"hint.state.bad", "егер файл қажет болмаса, оны өшіріңіз: {file}; сонда бағдарламалық токен зауыттық күйінен басталады",
+		"если файл не нужен, удалите его: {file}; тогда программный токен начнёт с заводского состояния",
+		"if the file is of no use, remove it: {file}; the software token then begins in its factory state",
+	},
+	{
+		"hint.state.file", "файлды --virtual-state FILE арқылы көрсетіңіз",
+		"укажите файл с помощью --virtual-state FILE", "name a file with --virtual-state FILE",
+	},
+	{
 		"hint.chain", "бұл токен ұзындығы {max} байтқа дейінгі APDU қабылдайды: ұзын деректерді бөліп жіберіңіз, соңғысынан басқасында CLA-ның 5-битін қойыңыз (пәрмендер тізбегі)",
 		"этот токен принимает APDU длиной до {max} {max|байта|байт|байт}: отправляйте длинные данные частями, во всех, кроме последней, с битом 5 в CLA (цепочка команд)",
 		"this token takes APDUs of up to {max} bytes: send longer data in parts, with bit 5 of CLA set in all but the last (command chaining)",

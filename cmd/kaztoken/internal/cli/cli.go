@@ -112,6 +112,7 @@ func (a *app) root() *cobra.Command {
 	choice(&a.options.Devices, "devices", host.FilterNames(), "which devices count")
 	choice(&a.level, "log-level", levels, "what to log on standard error")
 	f.StringVar(&a.options.Token, "token", "", "`SELECTOR` of one token among several: serial number, port, bus:address, number or name")
+	f.StringVar(&a.options.VirtualState, "virtual-state", "", "`FILE` with the state of the virtual token; with --backend virtual")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 

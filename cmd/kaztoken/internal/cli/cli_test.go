@@ -33,9 +33,27 @@ type result struct {
 	out, err string
 }
 
-// run runs the program with the ways to a token that edit leaves it.
+// homeless is where the virtual token of no test is.
+var homeless string
+
+func TestMain(m *testing.M) {
+	var err error
+	if homeless, err = os.MkdirTemp("", "kaztoken-cli"); err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_STATE_HOME", homeless)
+	code := m.Run()
+	os.RemoveAll(homeless)
+	os.Exit(code)
+}
+
+// run runs the program with the ways to a token that edit leaves it. Each test
+// has a virtual token of its own, which all its runs share.
 func run(t *testing.T, ctx context.Context, in io.Reader, edit func(*Env), args ...string) result {
 	t.Helper()
+	if os.Getenv("XDG_STATE_HOME") == homeless {
+		t.Setenv("XDG_STATE_HOME", t.TempDir())
+	}
 	var out, errs bytes.Buffer
 	env := System("v1.2.3")
 	env.In, env.Out, env.Err, env.Terminal = in, &out, &errs, false

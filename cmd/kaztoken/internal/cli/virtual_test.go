@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kaztoken/ccid/ccidsim"
+	"kaztoken/firmware/emu"
 	"kaztoken/usb/usbip"
 )
 
@@ -505,6 +507,31 @@ func TestVirtualUnannounced(t *testing.T) {
 	for _, args := range [][]string{{"--usbip", "127.0.0.1:0"}, {"--vpcd", "127.0.0.1:1"}} {
 		run(t, t.Context(), nil, func(e *Env) { e.Out = broke{} }, append([]string{"virtual", "--json"}, args...)...).want(t, exitFailed, "broken pipe")
 	}
+}
+
+// TestVirtualState: the virtual token stays what it is from run to run, in the
+// file that is named, and is nobody else's while a run has it.
+func TestVirtualState(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	state := []string{"--virtual-state", file, "apdu"}
+	virtual(t, "00200002 08 3030303030303030\n", state...).want(t, exitOK)
+	for path, left := range map[string]string{file: "63C9", filepath.Join(t.TempDir(), "other"): "63CA"} {
+		r := virtual(t, "00200002\n", "--virtual-state", path, "apdu")
+		r.want(t, exitOK)
+		if !strings.Contains(r.out, "< "+left) {
+			t.Errorf("answers %q, want %s", r.out, left)
+		}
+	}
+	card, err := emu.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	virtual(t, "", append(state, "00CA018100")...).want(t, exitOutOfReach, file, "another file")
+	virtual(t, "", "--virtual-state", file, "list").want(t, exitOK) // it opens nothing
+	if err := card.Close(); err != nil {
+		t.Fatal(err)
+	}
+	virtual(t, "", append(state, "00CA018100")...).want(t, exitOK)
 }
 
 func TestReaderAddresses(t *testing.T) {
