@@ -39,6 +39,9 @@ const (
 	// FindingNameDiffers: the name's copy in EF(DIR) is another one. Nothing
 	// suffers; the administrator renaming the token mends it.
 	FindingNameDiffers
+	// FindingNotInDIR: EF(DIR) does not name the application, so that OpenSC does
+	// not find it. The administrator renaming the token mends it.
+	FindingNotInDIR
 )
 
 func (k FindingKind) String() string {
@@ -57,6 +60,8 @@ func (k FindingKind) String() string {
 		return "damaged directory"
 	case FindingNameDiffers:
 		return "name differs"
+	case FindingNotInDIR:
+		return "not in EF(DIR)"
 	}
 	return fmt.Sprintf("FindingKind(%d)", int(k))
 }
@@ -138,14 +143,33 @@ func (t *Token) survey(ctx context.Context) (*survey, error) {
 	if err := t.surveyFiles(ctx, s, files); err != nil {
 		return s, err
 	}
+	return s, t.surveyName(ctx, s)
+}
+
+// surveyName compares the name with its copy in EF(DIR), and looks whether the
+// application is named there at all.
+func (t *Token) surveyName(ctx context.Context, s *survey) error {
 	info, err := t.tokenInfo(ctx)
+	if err != nil {
+		return passRefusal(err)
+	}
+	p := mf.Append(idDIR)
+	dir, err := t.readFile(ctx, p)
 	if err != nil && !refusal(err) {
-		return s, err
+		return err
 	}
-	if err == nil && info.Label != t.dirInfo.Label {
-		s.find(Finding{Kind: FindingNameDiffers, Path: mf.Append(idDIR), Label: t.dirInfo.Label})
+	apps, _ := pkcs15.ParseDIR(dir)
+	for _, a := range apps {
+		if !a.IsPKCS15() || !a.Path.Equal(t.app) {
+			continue
+		}
+		if a.Label != info.Label {
+			s.find(Finding{Kind: FindingNameDiffers, Path: p, Label: a.Label})
+		}
+		return nil
 	}
-	return s, nil
+	s.find(Finding{Kind: FindingNotInDIR, Path: p, Label: info.Label})
+	return nil
 }
 
 // childrenIfAny lists a DF that need not exist.

@@ -120,9 +120,9 @@ var systemDFs = []pkcs15.Path{
 // Format erases the token, whatever is on it, and lays it out anew. It needs no
 // log-in: the card asks for none. Whoever calls it asks the user first.
 //
-// EF(DIR) names the application in the last writing command, after the access
-// rules are in force, so that an interruption at any command leaves a token that
-// is recognised as half formatted, and can be formatted again.
+// The ODF gets its content in the last writing command, after the access rules
+// are in force, so that an interruption at any command leaves a token that is
+// recognised as half formatted, and can be formatted again.
 func (t *Token) Format(ctx context.Context, o FormatOptions, progress Progress) error {
 	o = o.withDefaults()
 	err := t.operation(ctx, func(ctx context.Context) error {
@@ -133,13 +133,19 @@ func (t *Token) Format(ctx context.Context, o FormatOptions, progress Progress) 
 		if err != nil {
 			return err
 		}
-		err = f.run(ctx, progress)
-		// Whatever happened, nothing is as it was.
-		state := t.recognise(context.WithoutCancel(ctx))
-		if err != nil && state != nil && !refusal(state) {
-			return err // the card is gone
+		if err := t.logout(ctx); err != nil {
+			return err
 		}
-		return errors.Join(err, state)
+		t.cache, t.state = cache{}, StateHalf
+		if err := f.run(ctx, progress); err != nil {
+			// Whatever is left, it is not what it was.
+			if now := t.recognise(context.WithoutCancel(ctx)); now != nil {
+				t.state = StateHalf
+			}
+			return err
+		}
+		t.cache, t.state, t.app = cache{}, StatePKCS15, mf.Append(idApp)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("format: %w", err)
@@ -152,6 +158,11 @@ type formatting struct {
 	t     *Token
 	o     FormatOptions
 	steps []func(context.Context) error
+
+	// Whether a file that was just made is the current one: on the cards that are
+	// known it is, but no document says so. Each is found out by a command that
+	// can do no harm; see formatting.run.
+	currentEF, currentDF bool
 }
 
 func (t *Token) newFormatting(ctx context.Context, o FormatOptions) (*formatting, error) {
@@ -172,41 +183,36 @@ func (t *Token) newFormatting(ctx context.Context, o FormatOptions) (*formatting
 	aodf := f.pinEntry(User).AppendTo(f.pinEntry(Admin).AppendTo(nil))
 	odf := pkcs15.ODFEntry{Type: pkcs15.AODF, Path: app.Append(idAODF)}.AppendTo(nil)
 
-	f.command(claVendor, insResetAccess, 0, 0)
 	f.command(claVendor, insInit, 0, 0)
-	f.step(func(ctx context.Context) error { // the MF has no parent to select
-		t.cache, t.role = cache{}, 0
+	f.step(func(ctx context.Context) error {
 		_, err := t.ch.do(ctx, iso7816.Command{
 			CLA: claISO, INS: insCreateFile, Data: fcp{kind: KindDF, id: mf.ID(), rules: mfRules}.appendTo(nil),
 		})
-		t.moved()
+		// OpenSC makes EF(DIR) without selecting the MF before.
+		t.current = selection{path: mf, fcp: fcp{kind: KindDF, id: mf.ID()}}
 		return err
 	})
-	f.file(mf, fcp{kind: KindEF, id: idDIR, size: smallFile, rules: adminRules}, nil)
-	for _, p := range systemDFs {
+	f.firstEF(dir)
+	f.firstDFs()
+	for _, p := range systemDFs[2:] {
 		f.file(parent(p), fcp{kind: KindDF, id: p.ID(), rules: systemRules}, nil)
 	}
 	f.file(mf, fcp{kind: KindDF, id: idApp, size: sizeApp, rules: appRules}, nil)
 	// The ODF comes before the PINs: a token that has PINs but no ODF would look
-	// like one of the vendor's.
-	f.file(app, fcp{kind: KindEF, id: idODF, size: smallFile, rules: odfRules}, odf)
-	f.pin(app, Admin)
-	f.pin(app, User)
+	// like one of the vendor's. The PINs come last, because a card that files them
+	// elsewhere may leave that place current.
+	f.file(app, fcp{kind: KindEF, id: idODF, size: smallFile, rules: odfRules}, nil)
 	f.file(app, fcp{kind: KindEF, id: idAODF, size: sizeAODF, rules: adminRules}, aodf)
 	f.file(app, fcp{kind: KindEF, id: idTokenInfo, size: smallFile, rules: infoRules}, info)
 	// The mark of pkcs15-init: the name of the profile, which it looks for.
 	f.file(app, fcp{kind: KindEF, id: idMarker, size: smallFile, rules: adminRules}, []byte("\x01\x06pkcs15"))
+	f.pin(Admin)
+	f.pin(User)
 	f.command(claVendor, insInitEnd, 0x4E, 0x19)
-	f.command(claVendor, insResetAccess, 0, 0)
 	// The rules hold now. Both PINs are tried, so that nobody finds out later.
 	f.verify(User)
 	f.verify(Admin)
-	f.step(func(ctx context.Context) error {
-		if _, err := t.selectFile(ctx, mf.Append(idDIR)); err != nil {
-			return err
-		}
-		return t.update(ctx, 0, append(bytes.Clone(dir), make([]byte, smallFile-len(dir))...))
-	})
+	f.step(func(ctx context.Context) error { return t.writeNew(ctx, app.Append(idODF), odf) })
 	f.command(claVendor, insResetAccess, 0, 0)
 	return f, nil
 }
@@ -221,14 +227,22 @@ func (f *formatting) command(cla, ins, p1, p2 byte) {
 	})
 }
 
+// create makes a file and notes that it is current, where that is known.
+func (f *formatting) create(ctx context.Context, df pkcs15.Path, p fcp) error {
+	if err := f.t.create(ctx, df, p); err != nil {
+		return err
+	}
+	if p.kind == KindEF && f.currentEF || p.kind == KindDF && f.currentDF {
+		f.t.current = selection{path: df.Append(p.id), fcp: p}
+	}
+	return nil
+}
+
 // file makes a file and fills it.
 func (f *formatting) file(df pkcs15.Path, p fcp, content []byte) {
 	f.step(func(ctx context.Context) error {
-		if err := f.t.create(ctx, df, p); err != nil {
+		if err := f.create(ctx, df, p); err != nil || content == nil {
 			return err
-		}
-		if content == nil {
-			return nil
 		}
 		if len(content) < p.size { // 00 ends the entries
 			content = append(bytes.Clone(content), 0)
@@ -237,28 +251,91 @@ func (f *formatting) file(df pkcs15.Path, p fcp, content []byte) {
 	})
 }
 
-// pin makes the RSF of a PIN and sets it.
-func (f *formatting) pin(app pkcs15.Path, r Role) {
+// firstEF makes EF(DIR), which is the only EF on the card now: a write without
+// SELECT hits it or nothing, and tells whether what was made is current.
+func (f *formatting) firstEF(content []byte) {
+	f.step(func(ctx context.Context) error {
+		p := fcp{kind: KindEF, id: idDIR, size: smallFile, rules: adminRules}
+		if err := f.create(ctx, mf, p); err != nil {
+			return err
+		}
+		content = append(bytes.Clone(content), make([]byte, smallFile-len(content))...)
+		err := f.t.update(ctx, 0, content)
+		if err == nil {
+			f.currentEF = true
+			f.t.current = selection{path: mf.Append(idDIR), fcp: p}
+			return nil
+		}
+		if !refusal(err) {
+			return err
+		}
+		return f.t.writeNew(ctx, mf.Append(idDIR), content)
+	})
+}
+
+// firstDFs makes 3F00/1000 and 3F00/1000/1000, the latter without SELECT: if the
+// former is not current, the card has that name in the MF already and refuses.
+func (f *formatting) firstDFs() {
+	outer, inner := systemDFs[0], systemDFs[1]
+	f.step(func(ctx context.Context) error {
+		p := fcp{kind: KindDF, id: outer.ID(), rules: systemRules}
+		if err := f.create(ctx, mf, p); err != nil {
+			return err
+		}
+		f.currentDF = true
+		f.t.current = selection{path: outer, fcp: p}
+		err := f.create(ctx, outer, p)
+		if isExists(err) {
+			f.currentDF = false
+			f.t.moved()
+			err = f.create(ctx, outer, p)
+		}
+		if err != nil {
+			return fmt.Errorf("%v: %w", inner, err)
+		}
+		return nil
+	})
+}
+
+// pin makes the RSF of a PIN, which the card files by its type, and sets it.
+func (f *formatting) pin(r Role) {
 	pin, lowest, tries := f.o.AdminPIN, f.o.AdminMinLength, f.o.AdminTries
 	access := rules{0x43, never, admin, 0, 0, 0, 0, never}
 	if r == User {
 		pin, lowest, tries = f.o.UserPIN, f.o.UserMinLength, f.o.UserTries
 		access = rules{0x43, admin, byte(f.o.Policy), 0, 0, 0, 0, never}
 	}
-	f.file(app, fcp{
+	p := fcp{
 		kind: KindRSF, id: uint16(r), size: len(pin), rules: access,
 		properties: []byte{rsfGlobalPIN, byte(lowest), 0x01, byte(tries * 0x11), 0, 0},
-	}, nil)
-	f.step(func(ctx context.Context) error { return f.t.writeReference(ctx, byte(r), pin) })
+	}
+	f.step(func(ctx context.Context) error {
+		f.t.moved()
+		_, err := f.t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insCreateFile, Data: p.appendTo(nil)})
+		if err != nil {
+			return fmt.Errorf("PIN of the %v: %w", r, err)
+		}
+		return f.t.writeReference(ctx, byte(r), pin)
+	})
 }
 
+// verify tries a new PIN. A log-in from before the formatting is dropped, if the
+// card has kept it.
 func (f *formatting) verify(r Role) {
 	pin := f.o.AdminPIN
 	if r == User {
 		pin = f.o.UserPIN
 	}
+	cmd := iso7816.Command{CLA: claISO, INS: insVerify, P2: byte(r), Data: pin}
 	f.step(func(ctx context.Context) error {
-		_, err := f.t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insVerify, P2: byte(r), Data: pin})
+		_, err := f.t.ch.do(ctx, cmd)
+		var se *StatusError
+		if errors.As(err, &se) && se.SW == swLoggedIn {
+			if err := f.t.resetAccessRights(ctx); err != nil {
+				return err
+			}
+			_, err = f.t.ch.do(ctx, cmd)
+		}
 		return err
 	})
 }

@@ -120,7 +120,8 @@ func (t *Token) setName(ctx context.Context, name string) error {
 	return t.rewrite(ctx, 0, t.cache.info, next)
 }
 
-// renameDIR changes the copy of the name in EF(DIR), if it fits.
+// renameDIR changes the copy of the name in EF(DIR), or names the application
+// there at all, if it fits.
 func (t *Token) renameDIR(ctx context.Context, name string) error {
 	d, err := t.readDirectory(ctx, mf.Append(idDIR))
 	if err != nil {
@@ -130,12 +131,18 @@ func (t *Token) renameDIR(ctx context.Context, name string) error {
 	if err != nil {
 		return errors.Join(ErrDirectory, err)
 	}
-	var next []byte
+	var (
+		next  []byte
+		named bool
+	)
 	for _, a := range apps {
 		if a.Err == nil && a.IsPKCS15() && a.Path.Equal(t.app) {
-			a.Label = name
+			a.Label, named = name, true
 		}
 		next = a.AppendTo(next)
+	}
+	if !named {
+		next = pkcs15.Application{AID: pkcs15.AID(), Label: name, Path: t.app}.AppendTo(next)
 	}
 	if len(next) > d.size {
 		return nil

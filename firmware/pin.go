@@ -181,6 +181,8 @@ func (t *Token) login(ctx context.Context, r Role, pin []byte, lastTry bool) err
 		return &PINError{Role: r, Blocked: true, Err: ErrPINBlocked}
 	case counted && left == 1 && !lastTry:
 		return &PINError{Role: r, Left: 1, Err: ErrLastTry}
+	case sw == iso7816.SWReferenceNotFound: // the PIN was never set
+		return &StateError{Op: OpLogin, State: StateHalf}
 	case !counted:
 		return fmt.Errorf("tries left of the %v: %w", r, &StatusError{SW: sw, INS: insVerify})
 	}

@@ -21,7 +21,6 @@ type Token struct {
 
 	state   State
 	app     pkcs15.Path // of the PKCS#15 application
-	dirInfo pkcs15.Application
 
 	current selection
 	role    Role // logged in, 0 if nobody is
@@ -245,15 +244,21 @@ const (
 	idApp       = 0x5000
 )
 
-// recognise finds out the state of the token (EF(DIR) holds the PKCS#15
-// application and its ODF is there, or not). It is an operation's body.
+// recognise finds out the state of the token. The usual one costs two commands:
+// an ODF in its usual place that names the PINs' directory, which [Token.Format]
+// writes last, and OpenSC once it has stored a PIN. It is an operation's body.
 func (t *Token) recognise(ctx context.Context) error {
-	t.cache = cache{}
-	t.app, t.dirInfo = nil, pkcs15.Application{}
-	dir, err := t.readFile(ctx, mf.Append(idDIR))
-	if errors.Is(err, iso7816.ErrNotFound) {
-		return t.recogniseEmpty(ctx)
+	t.cache, t.state, t.app = cache{}, 0, mf.Append(idApp)
+	whole, err := t.hasODF(ctx)
+	if err != nil {
+		return err
 	}
+	if whole {
+		t.state = StatePKCS15
+		return nil
+	}
+	began := t.cache.odf != nil // an ODF, but unfinished
+	dir, err := t.readFile(ctx, mf.Append(idDIR))
 	if err != nil && !refusal(err) {
 		return err
 	}
@@ -262,23 +267,42 @@ func (t *Token) recognise(ctx context.Context) error {
 		if !a.IsPKCS15() || len(a.Path) < 4 || len(a.Path)%2 != 0 {
 			continue
 		}
-		if _, err := t.selectFile(ctx, a.Path.Append(idODF)); err == nil {
-			t.state, t.app, t.dirInfo = StatePKCS15, a.Path, a
-			return nil
-		} else if !refusal(err) {
+		if began = true; a.Path.Equal(t.app) {
+			continue
+		}
+		t.cache, t.app = cache{}, a.Path
+		if whole, err = t.hasODF(ctx); err != nil {
 			return err
 		}
-		t.state = StateHalf // an entry that leads nowhere
-		return nil
+		if whole {
+			t.state = StatePKCS15
+			return nil
+		}
 	}
-	// No application: ours, interrupted, if its ODF is there already.
-	if _, err := t.selectFile(ctx, mf.Append(idApp, idODF)); err == nil {
+	if began {
 		t.state = StateHalf
 		return nil
-	} else if !refusal(err) {
-		return err
 	}
 	return t.recogniseEmpty(ctx)
+}
+
+// hasODF reads the ODF of the application, if there is one, and reports whether
+// it names the directory of the PINs.
+func (t *Token) hasODF(ctx context.Context) (bool, error) {
+	odf, err := t.odf(ctx)
+	if err != nil {
+		if refusal(err) {
+			err = nil
+		}
+		return false, err
+	}
+	list, _ := pkcs15.ParseODF(odf.entries())
+	for _, e := range list {
+		if e.Err == nil && e.Type == pkcs15.AODF {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // recogniseEmpty tells a token without an application: wiped, half formatted or
