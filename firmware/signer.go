@@ -1,7 +1,6 @@
 package firmware
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -9,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"sync"
 
 	"kaztoken/firmware/pkcs15"
 	"kaztoken/internal/iso7816"
@@ -38,10 +38,17 @@ type mse struct{ template, reference byte }
 // [crypto.Decrypter]; the user has to be logged in when it computes. It is safe
 // for concurrent use.
 type PrivateKey struct {
-	t   *Token
-	key Key
+	t      *Token
+	key    Key
+	ctx    context.Context
+	public *lazyPublic
+}
+
+// lazyPublic is the public key, read when somebody asks for it. It is shared by
+// the copies of a PrivateKey.
+type lazyPublic struct {
+	mu  sync.Mutex
 	pub *rsa.PublicKey
-	ctx context.Context
 }
 
 var (
@@ -49,11 +56,10 @@ var (
 	_ crypto.Decrypter = (*PrivateKey)(nil)
 )
 
-// PrivateKey gives the private key with an ID. Its public key is read from the
-// token, so that every result can be checked. ctx bounds this call only: see
+// PrivateKey gives the private key with an ID. ctx bounds this call only: see
 // [PrivateKey.WithContext].
 func (t *Token) PrivateKey(ctx context.Context, id []byte) (*PrivateKey, error) {
-	k := &PrivateKey{t: t, ctx: context.WithoutCancel(ctx)}
+	k := &PrivateKey{t: t, ctx: context.WithoutCancel(ctx), public: &lazyPublic{}}
 	err := t.operation(ctx, func(ctx context.Context) (err error) {
 		if err := t.need(OpSign); err != nil {
 			return err
@@ -61,17 +67,19 @@ func (t *Token) PrivateKey(ctx context.Context, id []byte) (*PrivateKey, error) 
 		if k.key, err = t.findKey(ctx, id); err != nil {
 			return err
 		}
-		if k.key.entry.Kind != pkcs15.KeyRSA {
-			return fmt.Errorf("%s key: %w", k.key.Algorithm, ErrUnsupported)
+		if k.key.entry.Kind != pkcs15.KeyRSA || k.key.Bits < minBits || k.key.Bits > maxBits || k.key.Bits%8 != 0 {
+			return fmt.Errorf("%s key of %d bits: %w", k.key.Algorithm, k.key.Bits, ErrUnsupported)
 		}
-		k.pub, err = t.publicKey(ctx, id)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("private key: %w", err)
 	}
 	return k, nil
 }
+
+// minBits and maxBits bound what the token says of a key's size.
+const minBits, maxBits = 512, 4096
 
 // WithContext gives the same key, whose Sign and Decrypt end with ctx.
 func (k *PrivateKey) WithContext(ctx context.Context) *PrivateKey {
@@ -83,12 +91,53 @@ func (k *PrivateKey) WithContext(ctx context.Context) *PrivateKey {
 // Key describes the key pair.
 func (k *PrivateKey) Key() Key { return k.key }
 
-// Public gives an [*rsa.PublicKey].
-func (k *PrivateKey) Public() crypto.PublicKey { return k.pub }
+// Public gives an [*rsa.PublicKey], which is read from the token the first time.
+// If it cannot be, the result is nil: [PrivateKey.ReadPublic] says why.
+func (k *PrivateKey) Public() crypto.PublicKey {
+	pub, err := k.ReadPublic()
+	if err != nil {
+		return nil
+	}
+	return pub
+}
+
+// ReadPublic is [PrivateKey.Public] with an error. Once it is read, each result
+// of the private key is checked with it.
+func (k *PrivateKey) ReadPublic() (*rsa.PublicKey, error) {
+	k.public.mu.Lock()
+	defer k.public.mu.Unlock()
+	if k.public.pub == nil {
+		pub, err := k.t.PublicKey(k.ctx, k.key.ID)
+		if err != nil {
+			return nil, err
+		}
+		if pub.N.BitLen() != k.key.Bits {
+			return nil, fmt.Errorf("public key of %d bits: %w: its private key has %d", pub.N.BitLen(), ErrAnswer, k.key.Bits)
+		}
+		k.public.pub = pub
+	}
+	return k.public.pub, nil
+}
+
+// fits checks a result of the private key, as far as the public key is known.
+func (k *PrivateKey) fits(result, block []byte) bool {
+	k.public.mu.Lock()
+	pub := k.public.pub
+	k.public.mu.Unlock()
+	if pub == nil {
+		return true
+	}
+	n := new(big.Int).SetBytes(result)
+	n.Exp(n, big.NewInt(int64(pub.E)), pub.N)
+	return n.Cmp(new(big.Int).SetBytes(block)) == 0
+}
+
+// size is the length of the modulus in bytes.
+func (k *PrivateKey) size() int { return k.key.Bits / 8 }
 
 // Sign signs a digest, RSASSA-PSS if opts is [*rsa.PSSOptions] and else
 // RSASSA-PKCS1-v1_5 (RFC 8017 §8). The padding is made here, the card computes
-// the raw power. The signature is checked before it is given out.
+// the raw power.
 func (k *PrivateKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	hash := opts.HashFunc()
 	if hash != 0 && len(digest) != hash.Size() {
@@ -99,9 +148,9 @@ func (k *PrivateKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpt
 		err   error
 	)
 	if pss, ok := opts.(*rsa.PSSOptions); ok {
-		block, err = rsapad.SignPSS(random, k.pub.N.BitLen(), hash, digest, pss.SaltLength)
+		block, err = rsapad.SignPSS(random, k.key.Bits, hash, digest, pss.SaltLength)
 	} else {
-		block, err = rsapad.SignPKCS1v15(k.pub.Size(), hash, digest)
+		block, err = rsapad.SignPKCS1v15(k.size(), hash, digest)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
@@ -120,7 +169,7 @@ func (k *PrivateKey) SignBlock(block []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	if !bytes.Equal(k.power(sig), block) {
+	if !k.fits(sig, block) {
 		return nil, fmt.Errorf("sign: %w: the signature does not fit the public key", ErrAnswer)
 	}
 	return sig, nil
@@ -168,29 +217,20 @@ func (k *PrivateKey) DecryptBlock(msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
-	if !bytes.Equal(k.power(block), msg) {
+	if !k.fits(block, msg) {
 		secret.Wipe(block)
 		return nil, fmt.Errorf("decrypt: %w: the result does not fit the public key", ErrAnswer)
 	}
 	return block, nil
 }
 
-// checkBlock refuses what is no number below the modulus in its length.
+// checkBlock refuses what does not have the length of the modulus; what is not
+// less than the modulus the card refuses.
 func (k *PrivateKey) checkBlock(b []byte) error {
-	if len(b) != k.pub.Size() {
-		return &OptionError{Option: "bytes", Value: len(b), Min: k.pub.Size(), Max: k.pub.Size()}
-	}
-	if new(big.Int).SetBytes(b).Cmp(k.pub.N) >= 0 {
-		return &OptionError{Option: "data", Violation: "it is not less than the modulus"}
+	if len(b) != k.size() {
+		return &OptionError{Option: "bytes", Value: len(b), Min: k.size(), Max: k.size()}
 	}
 	return nil
-}
-
-// power is the public operation.
-func (k *PrivateKey) power(b []byte) []byte {
-	n := new(big.Int).SetBytes(b)
-	n.Exp(n, big.NewInt(int64(k.pub.E)), k.pub.N)
-	return n.FillBytes(make([]byte, k.pub.Size()))
 }
 
 func (k *PrivateKey) compute(op Op, template, out, in byte, block []byte) ([]byte, error) {
@@ -251,7 +291,11 @@ func (t *Token) CertificateRequest(ctx context.Context, id []byte, template *x50
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.CreateCertificateRequest(nil, template, key.WithContext(ctx))
+	key = key.WithContext(ctx)
+	if _, err := key.ReadPublic(); err != nil {
+		return nil, fmt.Errorf("certificate request: %w", err)
+	}
+	der, err := x509.CreateCertificateRequest(nil, template, key)
 	if err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}

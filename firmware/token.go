@@ -19,8 +19,8 @@ type Token struct {
 	model Model
 	clock func() time.Time
 
-	state   State
-	app     pkcs15.Path // of the PKCS#15 application
+	state State
+	app   pkcs15.Path // of the PKCS#15 application
 
 	current selection
 	role    Role // logged in, 0 if nobody is
