@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -532,6 +533,91 @@ func TestVirtualState(t *testing.T) {
 		t.Fatal(err)
 	}
 	virtual(t, "", append(state, "00CA018100")...).want(t, exitOK)
+}
+
+// TestVirtualKept: with --state the next run has the tokens that the one before
+// left, and --factory starts over.
+func TestVirtualKept(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	efDir := []byte{0x00, 0xA4, 0x00, 0x00, 0x02, 0x2F, 0x00, 0x00}
+	verifyWrong := append(append([]byte{}, userTriesLeft...), 8, '0', '0', '0', '0', '0', '0', '0', '0')
+	for _, step := range []struct {
+		name      string
+		args      []string
+		left      [2]byte // tries of both tokens, as the card says it
+		formatted bool    // as OpenSC does
+	}{
+		{"new", nil, [2]byte{10, 10}, true},
+		{"again", nil, [2]byte{9, 10}, true},
+		{"once more", nil, [2]byte{8, 10}, true},
+		{"start over", []string{"--factory"}, [2]byte{10, 10}, true},
+		{"after that", nil, [2]byte{9, 10}, true},
+		{"start over in another state", []string{"--factory", "--vendor-formatted"}, [2]byte{10, 10}, false},
+		{"which stays", nil, [2]byte{9, 10}, false},
+	} {
+		address, readers := listen(t, 2)
+		s := serve(t, append([]string{"--vpcd", address, "--tokens", "2", "--state", file}, step.args...)...)
+		for i, r := range readers {
+			if want := file + []string{"", ".2"}[i]; s.Tokens[i].State != want {
+				t.Errorf("%s: token %d is kept in %s, want %s", step.name, i, s.Tokens[i].State, want)
+			}
+			r.card()
+			if got := r.ask(getTokenID...); !bytes.Equal(got, idAnswer(byte(i))) {
+				t.Errorf("%s: token %d answers % X", step.name, i, got)
+			}
+			if got := r.ask(userTriesLeft...); !bytes.Equal(got, []byte{0x63, 0xC0 | step.left[i]}) {
+				t.Errorf("%s: token %d answers % X, want %d tries left", step.name, i, got, step.left[i])
+			}
+			if got := r.ask(efDir...); bytes.HasSuffix(got, success) != step.formatted {
+				t.Errorf("%s: token %d answers SELECT EF(DIR) with % X", step.name, i, got)
+			}
+		}
+		readers[0].ask(verifyWrong...)
+		if r := s.stop(); r.code != exitOK {
+			t.Errorf("%s: exit code %d, %s", step.name, r.code, r.err)
+		}
+		for _, r := range readers {
+			r.Close()
+		}
+	}
+	// A file keeps its token, id included, whatever its place.
+	address, readers := listen(t, 1)
+	s := serve(t, "--vpcd", address, "--state", file+".2")
+	readers[0].card()
+	if got := readers[0].ask(getTokenID...); s.Tokens[0].ID != "32D18A59" || !bytes.Equal(got, idAnswer(1)) {
+		t.Errorf("the second token alone is %s and answers % X", s.Tokens[0].ID, got)
+	}
+
+	// The run above has it.
+	for _, c := range []struct {
+		args []string
+		code int
+		text []string
+	}{
+		{[]string{"--state", file + ".2"}, exitOutOfReach, []string{file + ".2", "another file"}},
+		{[]string{"--state", file + ".2", "--factory"}, exitOutOfReach, []string{file + ".2", "another file"}},
+		{[]string{"--state", file, "--tokens", "2"}, exitOutOfReach, []string{file + ".2"}},
+		{[]string{"--state", file, "--vendor-formatted"}, exitUsage, []string{file, "--factory"}},
+		{[]string{"--state", filepath.Join(file, "below"), "--vendor-formatted"}, exitFailed, []string{"below"}},
+		{[]string{"--state", filepath.Join(t.TempDir(), "none", "state")}, exitFailed, []string{"none"}},
+		{[]string{"--virtual-state", file}, exitUsage, []string{"--state"}},
+	} {
+		run(t, t.Context(), nil, nil, append([]string{"virtual", "--usbip", "127.0.0.1:0"}, c.args...)...).want(t, c.code, c.text...)
+	}
+	if got := readers[0].ask(userTriesLeft...); !bytes.Equal(got, []byte{0x63, 0xCA}) {
+		t.Errorf("the token that is served answers % X after others wanted it", got)
+	}
+	// What cannot be served is not started over.
+	run(t, t.Context(), nil, nil, "virtual", "--usbip", "256.0.0.1:1", "--state", file, "--factory").want(t, exitFailed, "256.0.0.1")
+	if r := virtual(t, "00200002\n", "--virtual-state", file, "apdu"); !strings.Contains(r.out, "< 63C8") {
+		t.Errorf("a token that could not be served was changed: %q", r.out)
+	}
+
+	bad := filepath.Join(t.TempDir(), "bad")
+	if err := os.WriteFile(bad, []byte("dear diary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, t.Context(), nil, nil, "virtual", "--usbip", "127.0.0.1:0", "--state", bad).want(t, exitFailed, bad, "remove it")
 }
 
 func TestReaderAddresses(t *testing.T) {
