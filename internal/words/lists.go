@@ -68,6 +68,13 @@ var listing = []entry{
 	{"expired", "Сертификаттың мерзімі өткен", "Срок действия сертификата истёк", "Certificate has expired"},
 	{"unreadable", "бұл сертификатты талдау мүмкін емес", "этот сертификат не удалось разобрать", "this certificate cannot be parsed"},
 
+	{
+		"finding",
+		"{kind?half_formatted:пішімдеу аяқталмаған|leftover_file:ешкімге тиесілі емес файл|leftover_key:ешкімге тиесілі емес кілт|unlisted_key:тізімде жоқ кілт|missing_file:файлы жоқ жазба|damaged_directory:бүлінген каталог|name_differs:аттың көшірмесі өзгеше}",
+		"{kind?half_formatted:форматирование не завершено|leftover_file:ничей файл|leftover_key:ничей ключ|unlisted_key:ключ вне списка|missing_file:запись без файла|damaged_directory:повреждённый каталог|name_differs:копия имени отличается}",
+		"{kind?half_formatted:formatting was not finished|leftover_file:leftover file|leftover_key:leftover key|unlisted_key:key that is not listed|missing_file:entry without a file|damaged_directory:damaged directory|name_differs:the copy of the name differs}",
+	},
+
 	{"cert.label", "Белгісі", "Метка", "Label"},
 	{"cert.subject", "Иесі", "Владелец", "Subject"},
 	{"cert.issuer", "Шығарушы", "Издатель", "Issuer"},

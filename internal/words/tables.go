@@ -5,9 +5,9 @@ var tables = [][]entry{panel, frame, ask, done, problems, hints, information, li
 
 // frame is what stands around other texts.
 var frame = []entry{
-	{"frame.hint", "кеңес: {text}", "подсказка: {text}", "hint: {text}"},
-	{"frame.details", "толығырақ: {text}", "подробности: {text}", "details: {text}"},
-	{"frame.warning", "ескерту: {text}", "предупреждение: {text}", "warning: {text}"},
+	{"frame.hint", "кеңес", "подсказка", "hint"},
+	{"frame.details", "толығырақ", "подробности", "details"},
+	{"frame.warning", "ескерту", "предупреждение", "warning"},
 	{"frame.help", "{command} --help пәрмені көмек көрсетеді", "справка: {command} --help", "{command} --help shows how"},
 	{"yes", "иә", "да", "yes"},
 	{"no", "жоқ", "нет", "no"},

@@ -8,37 +8,51 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"kaztoken/firmware"
 	"kaztoken/internal/host"
+	"kaztoken/internal/words"
 )
 
 // Env is what the commands know of the world.
 type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
-	Terminal bool   // In is a terminal: a person types
 	Version  string // of this program; "" if it was not stamped
+
+	// Which of the streams are terminals: a person types, or looks.
+	Terminal, OutTerminal, ErrTerminal bool
+
+	Console func() (Console, error) // the person's terminal, whatever the streams are
+	Getenv  func(string) string
+	Now     func() time.Time
 
 	// The ways to a token, in package host.
 	Find   func(context.Context, host.Options) ([]host.Candidate, error)
 	Open   func(context.Context, host.Options) (*host.Token, error)
 	Follow func(host.Options) (*host.Supervisor, error)
+
+	// Card makes the channel to the card of an open token.
+	Card func(*host.Token) firmware.Card
 }
 
 // System is the world as it is.
 func System(version string) Env {
 	return Env{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: terminal(os.Stdin), Version: version,
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version,
+		Terminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
+		Console: openConsole, Getenv: os.Getenv, Now: time.Now,
 		Find: host.Find, Open: host.OpenToken, Follow: host.Follow,
+		Card: func(t *host.Token) firmware.Card { return t },
 	}
 }
 
@@ -48,8 +62,12 @@ type app struct {
 	options host.Options
 	json    bool
 	level   string
+	lang    string // --lang; "" for what the environment asks for
 	log     *logrus.Logger
-	began   bool // the command line was understood
+	words   words.Words // valid once the command line was understood
+	began   bool        // the command line was understood
+
+	descriptors map[int]*os.File // those that flags named, by number
 }
 
 // Main runs the command that args name and returns the exit code.
@@ -61,33 +79,51 @@ func Main(ctx context.Context, env Env, args []string) int {
 	if err != nil && !a.began {
 		err = &usageError{err}
 	}
-	a.complain(cmd, err)
+	for _, f := range a.descriptors {
+		f.Close() // read only
+	}
+	help := ""
+	if cmd != nil {
+		help = cmd.CommandPath()
+	}
+	a.complain(err, help)
 	return exitCode(err)
 }
 
 // levels are the values of --log-level, the default first.
 var levels = []string{"warn", "error", "info", "debug", "trace"}
 
-const rootLong = `kaztoken drives the KAZTOKEN USB token, its Rutoken relatives and, when told to,
-every CCID smart-card reader. It needs neither pcscd nor a kernel driver.
+const rootLong = `kaztoken drives and manages the KAZTOKEN USB token, its Rutoken relatives and,
+when told to, every CCID smart-card reader. It needs neither pcscd nor a kernel
+driver.
+
+PINs and passwords are typed at a prompt, or read from the first line of a file
+(--pin-file and the like) or a line of an open descriptor (--pin-fd). They are
+never arguments. What destroys something names the token and asks first; --yes
+answers the question and skips no check.
+
+Messages are in Kazakh, Russian or English: --lang, or LC_ALL, LC_MESSAGES or
+LANG. Help, logs and JSON are in English.
 
 Exit codes:
   0  all went well; for apdu: the card answered, whatever its status word says
-  1  failed
+  1  failed; what was asked for is not there, or is there already
   2  the command line or an APDU is malformed, or does not say which token
-  3  no token, or no card in the reader
-  4  PIN wrong or blocked
+  3  no token, no card in the reader, or it was pulled out at work
+  4  PIN wrong or blocked, or its last try was not to be used
   5  the token is there but may not be used: no permission, or another program has it
+  6  the token does not allow it: its format or its policy, missing rights, no room
 
 Data goes to standard output, everything else to standard error.`
 
 func (a *app) root() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kaztoken",
-		Short: "Drive the KAZTOKEN USB token",
+		Short: "Drive and manage the KAZTOKEN USB token",
 		Long:  rootLong,
 		Example: `  kaztoken list
   kaztoken --backend virtual info
+  kaztoken cert list --lang kk
   kaztoken --token 1-1.4 apdu "00 CA 01 81 00"`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -114,9 +150,13 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.options.Token, "token", "", "`SELECTOR` of one token among several: serial number, port, bus:address, number or name")
 	f.StringVar(&a.options.VirtualState, "virtual-state", "", "`FILE` with the state of the virtual token; with --backend virtual")
 	f.BoolVar(&a.json, "json", false, "print JSON")
+	f.StringVar(&a.lang, "lang", "", "`LANGUAGE` of messages: kk, ru or en")
+	must(c.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions([]string{"kk", "ru", "en"}, cobra.ShellCompDirectiveNoFileComp)))
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
-	c.AddCommand(a.listCommand(), a.infoCommand(), a.apduCommand(), a.virtualCommand(), a.rulesCommand(), a.versionCommand())
+	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.apduCommand(), a.virtualCommand(),
+		a.rulesCommand(), a.versionCommand())
 	return c
 }
 
@@ -133,6 +173,10 @@ func (a *app) begin() error {
 	if err != nil || !slices.Contains(levels, a.level) {
 		return &host.OptionError{Option: "log-level", Value: a.level, Want: levels}
 	}
+	if _, ok := words.Named(a.lang); !ok && a.lang != "" {
+		return &host.OptionError{Option: "lang", Value: a.lang, Want: []string{"kk", "ru", "en"}}
+	}
+	a.words = words.For(a.language())
 	a.log = logrus.New()
 	a.log.SetOutput(a.Err)
 	a.log.SetLevel(level)
@@ -169,24 +213,4 @@ func (a *app) printJSON(v any, indent string) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", indent)
 	return e.Encode(v)
-}
-
-// complain tells the user what went wrong and what can be done.
-func (a *app) complain(cmd *cobra.Command, err error) {
-	switch {
-	case err == nil:
-		return
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(a.Err, "kaztoken: interrupted")
-	default:
-		fmt.Fprintf(a.Err, "kaztoken: %v\n", err)
-	}
-	hint := host.Hint(err)
-	var u *usageError
-	if hint == "" && errors.As(err, &u) && cmd != nil {
-		hint = cmd.CommandPath() + " --help shows how"
-	}
-	if hint != "" {
-		fmt.Fprintf(a.Err, "hint: %s\n", hint)
-	}
 }

@@ -2,30 +2,39 @@ package cli
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"kaztoken/ccid"
+	"kaztoken/firmware"
 	"kaztoken/internal/host"
-	"kaztoken/internal/iso7816"
-	"kaztoken/usb"
+	"kaztoken/internal/words"
 )
 
 func (a *app) infoCommand() *cobra.Command {
-	return &cobra.Command{
+	var reader bool
+	c := &cobra.Command{
 		Use:   "info",
-		Short: "Describe a token: USB, reader, card",
-		Long: `Open a token, power its card up and describe what is there: the USB device, what
-its reader declares, the answer to reset and the protocol, all in words.
+		Short: "Describe a token",
+		Long: `Describe a token: the information window of the vendor's control panel, field by
+field, and the state of both PINs. It needs no PIN and costs no try. What the
+token does not tell is unknown; what is known of the model alone is marked.
 
-A reader without a card is described too, and so is one whose card does not
-come up, with exit code 1.
+With --reader, describe what is around it instead: the USB device, what its
+reader declares, the answer to reset and the protocol, all in words. A reader
+without a card is described too, and so is one whose card does not come up, with
+exit code 1.
 
 --json prints an object with the keys
+  token (null if the card cannot be asked): format (pkcs15, vendor, half,
+    wiped), reader, pins: user and administrator, as in pin status or null, and
+    name, model, id (hexadecimal), version, total_memory, free_memory,
+    available_memory (bytes), firmware, manufacturer, user_pin_policy (user,
+    admin, both), utf8_pins, rsa_bits (min, max), each with
+    value (null if unknown), source (token, inferred, nominal, unknown),
   name, index, backend, driver, atr_words, error (why the card has no power),
   usb: as in list,
   interface: number, class, protocol, kind, bulk_out, bulk_in, interrupt,
@@ -35,229 +44,221 @@ come up, with exit code 1.
     (default, maximum), pin_pad, display, and
   slot: slot, state, atr, protocol`,
 		Example: `  kaztoken info
+  kaztoken info --reader
   kaztoken info --token 1-1.4 --json
-  kaztoken info --backend virtual`,
+  kaztoken info --backend virtual --lang kk`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.info(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.info(cmd.Context(), reader) },
 	}
+	c.Flags().BoolVar(&reader, "reader", false, "describe the reader and the USB device instead")
+	return c
 }
 
-// infoJSON is the output of info --json.
-type infoJSON struct {
-	Name      string        `json:"name"`
-	Index     int           `json:"index"`
-	Backend   string        `json:"backend"`
-	Driver    string        `json:"driver"`
-	USB       usbJSON       `json:"usb"`
-	Interface interfaceJSON `json:"interface"`
-	Reader    readerJSON    `json:"reader"`
-	Slot      slotJSON      `json:"slot"`
-	ATRWords  []string      `json:"atr_words"`
-	Error     string        `json:"error"` // why the card has no power
-}
-
-type interfaceJSON struct {
-	Number        byte     `json:"number"`
-	Class         string   `json:"class"`    // two hexadecimal digits
-	Protocol      string   `json:"protocol"` // two hexadecimal digits
-	Kind          string   `json:"kind"`
-	BulkOut       string   `json:"bulk_out"` // endpoint address, two hexadecimal digits; "" if there is none
-	BulkIn        string   `json:"bulk_in"`
-	Interrupt     string   `json:"interrupt"`
-	MaxPacketSize int      `json:"max_packet_size"`
-	Repairs       []string `json:"repairs"`
-}
-
-type readerJSON struct {
-	Version          string    `json:"version"` // of the class specification
-	Slots            int       `json:"slots"`
-	BusySlots        int       `json:"busy_slots"`
-	Level            string    `json:"level"`
-	Features         string    `json:"features"` // dwFeatures, eight hexadecimal digits
-	FeatureWords     []string  `json:"feature_words"`
-	MaxMessageLength uint32    `json:"max_message_length"`
-	MaxIFSD          uint32    `json:"max_ifsd"`
-	Protocols        []string  `json:"protocols"`
-	Voltages         []string  `json:"voltages"`
-	ClockKHz         [2]uint32 `json:"clock_khz"` // default, maximum
-	BitRate          [2]uint32 `json:"bit_rate"`  // default, maximum
-	PINPad           []string  `json:"pin_pad"`
-	Display          string    `json:"display"`
-}
-
-func (a *app) info(ctx context.Context) error {
-	t, err := a.Open(ctx, a.options)
+func (a *app) info(ctx context.Context, reader bool) error {
+	if !reader && !a.json {
+		return a.withToken(ctx, a.window)
+	}
+	h, err := a.Open(ctx, a.options)
 	if err != nil {
 		return err
 	}
-	defer t.Close()
-	_, failure := t.PowerOn(ctx)
-	if failure != nil && (t.Reader().Err() != nil || ctx.Err() != nil) {
+	defer h.Close()
+	_, failure := h.PowerOn(ctx)
+	if failure != nil && (h.Reader().Err() != nil || ctx.Err() != nil) {
 		return failure
 	}
-	i := describe(t)
+	i := describe(h)
 	if failure != nil {
 		i.Error = failure.Error()
+	} else if a.json {
+		i.Token, failure = a.askWindow(ctx, h)
 	}
 	if a.json {
 		err = a.printJSON(i, "  ")
 	} else {
-		err = printInfo(a.Out, t, i)
+		err = printReader(a.Out, h, i)
 	}
-	if errors.Is(failure, ccid.ErrNoCard) {
+	if reader && errors.Is(failure, ccid.ErrNoCard) {
 		failure = nil // an empty slot is described, too
 	}
 	return errors.Join(err, failure)
 }
 
-func describe(t *host.Token) infoJSON {
-	ifc, r := t.Interface, t.Interface.Reader
-	return infoJSON{
-		Name: t.Name, Index: t.Index, Backend: t.Backend, Driver: t.Driver, USB: usbOf(t.Device),
-		Interface: interfaceJSON{
-			Number: ifc.Number, Class: fmt.Sprintf("%02x", ifc.Class), Protocol: fmt.Sprintf("%02x", ifc.Protocol),
-			Kind: ifc.Kind.String(), BulkOut: endpoint(ifc.BulkOut), BulkIn: endpoint(ifc.BulkIn), Interrupt: endpoint(ifc.Interrupt),
-			MaxPacketSize: ifc.BulkIn.MaxPacketSize, Repairs: append([]string{}, ifc.Repairs...),
-		},
-		Reader: readerJSON{
-			Version: release(r.Version), Slots: r.Slots(), BusySlots: int(r.MaxBusySlots),
-			Level: r.Features.Level().String(), Features: r.Features.String(), FeatureWords: r.Features.Words(),
-			MaxMessageLength: r.MaxMessageLength, MaxIFSD: r.MaxIFSD,
-			Protocols: bits(r.Protocols, "T=0", "T=1"),
-			Voltages:  bits(uint32(r.Voltages), "5 V", "3 V", "1.8 V"),
-			ClockKHz:  [2]uint32{r.DefaultClock, r.MaximumClock},
-			BitRate:   [2]uint32{r.DataRate, r.MaxDataRate},
-			PINPad:    bits(uint32(r.PINSupport), "verify", "modify"),
-			Display:   display(r.LCDLayout),
-		},
-		Slot:     slotOf(t.Card()),
-		ATRWords: append([]string{}, t.Card().ATR().Describe()...),
-	}
+// fieldJSON is one field of the information window.
+type fieldJSON struct {
+	Value  any    `json:"value"` // null if unknown
+	Source string `json:"source"`
 }
 
-// slotOf describes a slot as far as the driver knows it.
-func slotOf(s *ccid.Slot) slotJSON {
-	j := slotJSON{Slot: s.Index(), State: s.State().String()}
-	if atr := s.ATR(); !atr.IsZero() {
-		j.ATR = fmt.Sprintf("%X", atr.Bytes())
-	}
-	if s.State() == ccid.CardReady {
-		j.Protocol = s.Protocol().String()
+// windowJSON is the information window.
+type windowJSON struct {
+	Format          string    `json:"format"`
+	Reader          string    `json:"reader"`
+	Name            fieldJSON `json:"name"`
+	Model           fieldJSON `json:"model"`
+	ID              fieldJSON `json:"id"`
+	Version         fieldJSON `json:"version"`
+	TotalMemory     fieldJSON `json:"total_memory"`
+	FreeMemory      fieldJSON `json:"free_memory"`
+	AvailableMemory fieldJSON `json:"available_memory"`
+	Firmware        fieldJSON `json:"firmware"`
+	Manufacturer    fieldJSON `json:"manufacturer"`
+	Policy          fieldJSON `json:"user_pin_policy"`
+	UTF8PINs        fieldJSON `json:"utf8_pins"`
+	RSABits         fieldJSON `json:"rsa_bits"`
+	PINs            struct {
+		User  *pinJSON `json:"user"`
+		Admin *pinJSON `json:"administrator"`
+	} `json:"pins"`
+}
+
+// rangeJSON is a pair of bounds.
+type rangeJSON struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+// fieldOf turns a field into JSON, its value through as.
+func fieldOf[T any](f firmware.Field[T], as func(T) any) fieldJSON {
+	j := fieldJSON{Source: f.Source.String()}
+	if f.Known() {
+		j.Value = as(f.Value)
 	}
 	return j
 }
 
-func endpoint(e usb.Endpoint) string {
-	if e.Address == 0 {
-		return ""
+func same[T any](v T) any { return v }
+
+// askWindow reads the information window of an open token, for JSON.
+func (a *app) askWindow(ctx context.Context, h *host.Token) (*windowJSON, error) {
+	t, err := a.openFirmware(ctx, h)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("%02x", e.Address)
+	i, err := t.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &windowJSON{
+		Format: formatWord(i.State), Reader: h.Name,
+		Name: fieldOf(i.Name, same), Model: fieldOf(i.Model, same),
+		ID:      fieldOf(i.ID, func(id uint64) any { return tokenID(id) }),
+		Version: fieldOf(i.Version, same), TotalMemory: fieldOf(i.TotalMemory, same), FreeMemory: fieldOf(i.FreeMemory, same),
+		AvailableMemory: fieldOf(i.AvailableMemory, same), Firmware: fieldOf(i.Firmware, same), Manufacturer: fieldOf(i.Manufacturer, same),
+		Policy:   fieldOf(i.UserPINPolicy, func(p firmware.Policy) any { return policyWord(p) }),
+		UTF8PINs: fieldOf(i.UTF8PINs, same),
+		RSABits:  fieldOf(i.RSABits, func(r firmware.Range) any { return rangeJSON{r.Min, r.Max} }),
+	}
+	if i.User.Known() {
+		p := pinOf(i.User.Value)
+		w.PINs.User = &p
+	}
+	if i.Admin.Known() {
+		p := pinOf(i.Admin.Value)
+		w.PINs.Admin = &p
+	}
+	return w, nil
 }
 
-// bits names the bits that are set in v, from bit 0 on.
-func bits(v uint32, names ...string) []string {
-	set := []string{}
-	for i, name := range names {
-		if v&(1<<i) != 0 {
-			set = append(set, name)
+// formatWord names how a token is formatted, in JSON and in the catalogue's
+// choices.
+func formatWord(s firmware.State) string {
+	switch s {
+	case firmware.StatePKCS15:
+		return "pkcs15"
+	case firmware.StateVendor:
+		return "vendor"
+	case firmware.StateHalf:
+		return "half"
+	case firmware.StateWiped:
+		return "wiped"
+	}
+	return s.String()
+}
+
+// window prints the information window.
+func (a *app) window(ctx context.Context, t *token) error {
+	i, err := t.Info(ctx)
+	if err != nil {
+		return err
+	}
+	w := a.words
+	size := func(n int) string { return w.Text("bytes", "n", n) }
+	word := func(s string) string { return s }
+	var s sheet
+	s.line(w.Text("name"), fieldWords(w, i.Name, word))
+	s.line(w.Text("info.model"), fieldWords(w, certain(i.Model), word))
+	s.line(w.Text("info.reader"), t.host.Name)
+	s.line(w.Text("info.id"), fieldWords(w, i.ID, func(id uint64) string { return fmt.Sprintf("0x%s (%010d)", tokenID(id), id) }))
+	s.line(w.Text("info.version"), fieldWords(w, i.Version, word))
+	s.line(w.Text("info.total"), fieldWords(w, i.TotalMemory, size))
+	s.line(w.Text("info.free"), fieldWords(w, i.FreeMemory, size))
+	s.line(w.Text("info.available"), fieldWords(w, i.AvailableMemory, size))
+	s.line(w.Text("info.firmware"), fieldWords(w, i.Firmware, word))
+	s.line(w.Text("policy"), fieldWords(w, i.UserPINPolicy, func(p firmware.Policy) string {
+		return w.Text("info.policy.value", "policy", policyWord(p))
+	}))
+	s.line(w.Text("info.utf8"), fieldWords(w, certain(i.UTF8PINs), func(ok bool) string {
+		if !ok {
+			return w.Text("no")
 		}
+		return w.Text("info.possible")
+	}))
+	s.line(w.Text("info.rsa"), fieldWords(w, certain(i.RSABits), func(r firmware.Range) string {
+		return w.Text("info.rsa.value", "min", r.Min, "max", r.Max)
+	}))
+	// Properties of Windows' own software, which the guide's window shows.
+	s.line(w.Text("info.mscsp"), w.Text("info.windows"))
+	s.line(w.Text("info.rdp"), w.Text("info.windows"))
+	s.line(w.Text("info.format"), w.Text("info.format.value", "state", formatWord(i.State)))
+	for _, p := range []struct {
+		role   firmware.Role
+		status firmware.Field[firmware.PINStatus]
+	}{{firmware.User, i.User}, {firmware.Admin, i.Admin}} {
+		s.line(w.Text("pin.title", "role", roleWord(p.role)), fieldWords(w, p.status, a.pinWords))
 	}
-	return set
+	return s.print(a.Out)
 }
 
-// display spells wLcdLayout (CCID rev 1.10 §5.1).
-func display(layout uint16) string {
-	if layout == 0 {
-		return ""
+// certain takes a property of the model for one of the token, where every token
+// of the model has it.
+func certain[T any](f firmware.Field[T]) firmware.Field[T] {
+	if f.Source == firmware.SourceNominal {
+		f.Source = firmware.SourceToken
 	}
-	return fmt.Sprintf("%d lines of %d characters", layout>>8, layout&0xFF)
+	return f
 }
 
-// printInfo prints i for a person: a name, a value, further lines below it.
-func printInfo(w io.Writer, t *host.Token, i infoJSON) error {
-	var b strings.Builder
-	line := func(name string, values ...string) {
-		for n, v := range values {
-			if n > 0 {
-				name = ""
-			} else if name != "" {
-				name += ":"
-			}
-			fmt.Fprintf(&b, "%-15s%s\n", name, v)
-		}
+// fieldWords spells a field: unknown, or its value, with a mark if it is the
+// model's and not this token's.
+func fieldWords[T any](w words.Words, f firmware.Field[T], spell func(T) string) string {
+	switch f.Source {
+	case firmware.SourceUnknown:
+		return w.Text("unknown")
+	case firmware.SourceNominal:
+		return w.Text("info.nominal", "value", spell(f.Value))
 	}
-	line("Token", i.Name)
-	line("Backend", i.Backend)
-	line("USB driver", i.Driver)
-	line("USB id", fmt.Sprintf("%s:%s, release %s", i.USB.Vendor, i.USB.Product, i.USB.Release))
-	line("Manufacturer", orDash(i.USB.Manufacturer))
-	line("Product", orDash(i.USB.ProductName))
-	line("Serial number", orDash(i.USB.Serial))
-	line("Port", orDash(i.USB.Port))
-	if i.USB.Port != "" {
-		line("Address", fmt.Sprintf("bus %d, device %d", i.USB.Bus, i.USB.Address))
-	}
-	line("Interface", fmt.Sprintf("%d, %s, class %s, protocol %s", i.Interface.Number, i.Interface.Kind, i.Interface.Class, i.Interface.Protocol))
-	line("Endpoints", endpoints(t.Interface))
-	line("Repaired", i.Interface.Repairs...)
-	line("Specification", fmt.Sprintf("CCID %s, %s", i.Reader.Version, count(i.Reader.Slots, "slot")))
-	line("Exchange", fmt.Sprintf("%s level, messages of up to %d bytes", i.Reader.Level, i.Reader.MaxMessageLength))
-	line("Features", append([]string{i.Reader.Features}, i.Reader.FeatureWords...)...)
-	line("Protocols", strings.Join(i.Reader.Protocols, ", "))
-	line("Voltages", orDash(strings.Join(i.Reader.Voltages, ", ")))
-	line("Clock", span(i.Reader.ClockKHz, "kHz"))
-	line("Bit rate", span(i.Reader.BitRate, "bit/s"))
-	line("IFSD", fmt.Sprintf("up to %d bytes", i.Reader.MaxIFSD))
-	line("PIN pad", orDash(strings.Join(i.Reader.PINPad, ", ")))
-	line("Display", orDash(i.Reader.Display))
-	line("Slot", fmt.Sprintf("%d, card %s", i.Slot.Slot, i.Slot.State))
-	if i.Slot.ATR != "" {
-		line("ATR", append([]string{t.Card().ATR().String()}, i.ATRWords...)...)
-	}
-	if i.Slot.Protocol != "" {
-		line("Protocol", i.Slot.Protocol+", "+parameters(t.Card()))
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return spell(f.Value)
 }
 
-// endpoints spells which pipes an interface has.
-func endpoints(ifc usb.Interface) string {
-	if ifc.BulkIn.Address == 0 {
-		words := "control pipe only"
-		if ifc.Interrupt.Address != 0 {
-			words = fmt.Sprintf("control pipe, interrupt %02x", ifc.Interrupt.Address)
-		}
-		return words
+// tokenID spells a token's number as the vendor's panel does.
+func tokenID(id uint64) string { return fmt.Sprintf("%08X", id) }
+
+// identify gives a token's name and number, as far as they can be read, for a
+// person who has to recognise it.
+func (a *app) identify(ctx context.Context, t *token) (name, id string) {
+	i, err := t.Info(ctx)
+	if err != nil { // whoever goes on meets it again
+		return a.words.Text("unknown"), a.words.Text("unknown")
 	}
-	words := fmt.Sprintf("bulk out %02x, bulk in %02x, packets of %d bytes", ifc.BulkOut.Address, ifc.BulkIn.Address, ifc.BulkIn.MaxPacketSize)
-	if ifc.Interrupt.Address == 0 {
-		return words + ", no interrupt"
-	}
-	return words + fmt.Sprintf(", interrupt %02x", ifc.Interrupt.Address)
+	return fieldWords(a.words, i.Name, func(s string) string { return s }), fieldWords(a.words, i.ID, tokenID)
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// serialOf is the token's number in eight bytes, if the token tells it.
+func serialOf(ctx context.Context, t *token) (serial []byte, ok bool, err error) {
+	i, err := t.Info(ctx)
+	if err != nil || !i.ID.Known() {
+		return nil, false, err
 	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// span spells a default and a maximum.
-func span(v [2]uint32, unit string) string {
-	if v[0] == v[1] {
-		return fmt.Sprintf("%d %s", v[0], unit)
-	}
-	return fmt.Sprintf("%d to %d %s", v[0], v[1], unit)
-}
-
-// parameters says who runs the protocol and, if it is us, at which speed
-// (ISO 7816-3:2006 §7.1).
-func parameters(s *ccid.Slot) string {
-	if s.Level() >= usb.ShortAPDU {
-		return "run by the reader"
-	}
-	fidi := s.Parameters().FiDi
-	return fmt.Sprintf("F=%d D=%d", iso7816.F(fidi>>4), iso7816.D(fidi&0xF))
+	return binary.BigEndian.AppendUint64(nil, i.ID.Value), true, nil
 }
