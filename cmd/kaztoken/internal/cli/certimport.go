@@ -73,7 +73,7 @@ list), certificates (how many were stored)`,
 		},
 	}
 	f.login.add(c, "user")
-	f.password.add(c.Flags(), "password", "the file's password")
+	f.password.add(c, "password", "the file's password")
 	c.Flags().StringVar(&f.label, "label", "", "`NAME` on the token instead of the subject's")
 	c.Flags().StringVar(&f.id, "id", "", "id of the key or certificate in `HEX` instead of the usual one")
 	return c

@@ -217,7 +217,7 @@ The new PIN is typed twice, or read from --new-pin-file or --new-pin-fd.
 		},
 	}
 	l.add(c, "present")
-	fresh.add(c.Flags(), "new-pin", "the new PIN")
+	fresh.add(c, "new-pin", "the new PIN")
 	addRole(c, &whose, "whose", "user", "whose PIN is changed")
 	addRole(c, &as, "as", "", "who logs in, if it is another")
 	return c
@@ -277,7 +277,7 @@ policy lets the administrator change it.
 		},
 	}
 	l.add(c, "administrator")
-	fresh.add(c.Flags(), "new-pin", "the new user PIN")
+	fresh.add(c, "new-pin", "the new user PIN")
 	c.Flags().BoolVar(&reset, "new-pin", false, "ask for a new user PIN as well")
 	return c
 }

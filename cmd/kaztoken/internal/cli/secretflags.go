@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
 	"kaztoken/internal/secret"
@@ -28,7 +28,8 @@ type secretFlags struct {
 const noFD = -1
 
 // add adds --NAME-file and --NAME-fd.
-func (s *secretFlags) add(f *pflag.FlagSet, name, what string) {
+func (s *secretFlags) add(c *cobra.Command, name, what string) {
+	f := c.Flags()
 	s.name = name
 	f.StringVar(&s.file, name+"-file", "", "read "+what+" from the first line of `FILE`")
 	f.IntVar(&s.fd, name+"-fd", noFD, "read "+what+" from a line of the open descriptor `N`; 0 is standard input")

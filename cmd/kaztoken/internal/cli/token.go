@@ -84,7 +84,7 @@ type loginFlags struct {
 }
 
 func (l *loginFlags) add(c *cobra.Command, whose string) {
-	l.pin.add(c.Flags(), "pin", "the "+whose+" PIN")
+	l.pin.add(c, "pin", "the "+whose+" PIN")
 	c.Flags().BoolVar(&l.lastTry, "last-try", false, "use the last try; a wrong PIN then blocks the token")
 }
 
