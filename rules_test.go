@@ -31,6 +31,8 @@ var rooms = []room{
 		"wiping and locking memory needs the system and nothing else"},
 	{"internal/rsapad", nil,
 		"a padding is arithmetic over blocks; whoever owns the key does the rest"},
+	{"internal/certfile", nil,
+		"a person's file is parsed in one small place, by code that can be read whole"},
 	{"internal/words", nil,
 		"the catalogue serves commands and panel alike and knows neither"},
 	{"internal/settings", nil,
