@@ -44,6 +44,51 @@ func hexPairs(b []byte) string {
 	return sb.String()
 }
 
+// play sends commands and compares the answers: command, answer, command, answer.
+// "reset" instead of a command resets the card, and its answer is empty.
+func play(t *testing.T, c *Card, trace ...string) {
+	t.Helper()
+	for i := 0; i < len(trace); i += 2 {
+		if trace[i] == "reset" {
+			c.Reset(false)
+			continue
+		}
+		if diff := cmp.Diff(trace[i+1], spaced(transmit(t, c, unhex(t, trace[i])))); diff != "" {
+			t.Fatalf("line %d, %s: -want +got\n%s", i/2+1, trace[i], diff)
+		}
+	}
+}
+
+func transmit(t testing.TB, c *Card, apdu []byte) []byte {
+	t.Helper()
+	got, err := c.Transmit(t.Context(), nil, apdu)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// sessionTest is a row of the tables of commands: one card, from reset.
+type sessionTest struct {
+	name  string
+	opts  []Option
+	trace []string // as play takes it
+}
+
+func playAll(t *testing.T, tests []sessionTest) {
+	t.Helper()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { play(t, New(tt.opts...), tt.trace...) })
+	}
+}
+
+const (
+	verifyUser  = "00 20 00 02 08 31 32 33 34 35 36 37 38"
+	verifyAdmin = "00 20 00 01 08 38 37 36 35 34 33 32 31"
+	logout      = "80 40 00 00"
+	done        = "90 00"
+)
+
 const (
 	mfFCI      = "6F 1D 80 02 00 00 82 02 38 00 83 02 3F 00 86 0F 47 02 02 01 00 00 00 FF 00 00 00 00 00 00 00"
 	scratchFCI = "6F 1D 80 02 04 00 82 02 01 00 83 02 5A FE 86 0F 43 00 00 00 00 00 00 FF 00 00 00 00 00 00 00"
@@ -214,20 +259,7 @@ func TestCommands(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := New(WithRandom(new(counting)), WithScratchSize(1024))
-			for i := 0; i < len(tt.trace); i += 2 {
-				if tt.trace[i] == "reset" {
-					c.Reset(false)
-					continue
-				}
-				got, err := c.Transmit(t.Context(), nil, unhex(t, tt.trace[i]))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(tt.trace[i+1], spaced(got)); diff != "" {
-					t.Fatalf("line %d, %s: -want +got\n%s", i/2+1, tt.trace[i], diff)
-				}
-			}
+			play(t, New(WithRandom(new(counting)), WithScratchSize(1024)), tt.trace...)
 		})
 	}
 }

@@ -73,13 +73,13 @@ func (c *Card) validKey(f *file, body []byte) bool {
 	switch rsfType(f.props[0]) {
 	case typeRSAPrivate:
 		k, ok := parseRSAPrivate(body)
-		return ok && k.prime() && (twin == nil || rsaModulus(twin).Cmp(k.n()) == 0)
+		return ok && k.prime() && (twin == nil || k.belongsTo(twin))
 	case typeRSAPublic:
 		if !validRSAPublic(body) {
 			return false
 		}
 		k, ok := parseRSAPrivate(twin)
-		return !ok || rsaModulus(body).Cmp(k.n()) == 0
+		return !ok || k.belongsTo(body)
 	case typeGOSTPrivate:
 		curve := gostCurve(f.props[1])
 		return curve.validPrivate(body) && (twin == nil || slices.Equal(twin, curve.public(body)))

@@ -180,6 +180,7 @@ func WithDataObject(p2 byte, value []byte) Option {
 	return func(s *settings) {
 		s.objects = slices.DeleteFunc(s.objects, func(o dataObject) bool { return o.p2 == p2 })
 		s.objects = append(s.objects, dataObject{p2, value})
+		require(len(s.objects) <= 255, "%d data objects", len(s.objects))
 	}
 }
 

@@ -29,18 +29,29 @@ func rsaPublicHalf(size int) (half int, ok bool) {
 	return half, size == 3*half && validRSAHalf(half)
 }
 
-// rsaPrivate is a private key as the card keeps it: no modulus and no d.
+// rsaPrivate is a private key as the card keeps it: no modulus and no d. The
+// public exponent e follows from the rest.
 //
 // math/big takes a time that depends on the numbers. The hardware must not; this
 // is a simulator, and its keys are worth nothing to who can measure it.
 type rsaPrivate struct {
-	p, q, iqmp, dmp1, dmq1 *big.Int
+	p, q, iqmp, dmp1, dmq1, e *big.Int
 }
 
 var one = big.NewInt(1)
 
+// minus1 is p-1.
+func minus1(p *big.Int) *big.Int { return new(big.Int).Sub(p, one) }
+
+// inverse reports that a·b is 1 modulo m, and a and b are reduced.
+func inverse(a, b, m *big.Int) bool {
+	product := new(big.Int).Mul(a, b)
+	return a.Cmp(m) < 0 && b.Cmp(m) < 0 && product.Mod(product, m).Cmp(one) == 0
+}
+
 // parseRSAPrivate reads a private body: p, four zeros, q, four zeros, iqmp, dmp1,
-// dmq1. It checks that they are of one key, but not that p and q are prime.
+// dmq1. It checks that they are of one key, whose e is below both primes, but not
+// that p and q are prime.
 func parseRSAPrivate(body []byte) (rsaPrivate, bool) {
 	half, ok := rsaPrivateHalf(len(body))
 	if !ok {
@@ -60,34 +71,20 @@ func parseRSAPrivate(body []byte) (rsaPrivate, bool) {
 	if gap != [4]byte{} || gap2 != [4]byte{} || k.p.Bit(0) == 0 || k.q.Bit(0) == 0 || k.n().BitLen() != 16*half {
 		return rsaPrivate{}, false
 	}
-	return k, k.consistent()
+	k.e = new(big.Int).ModInverse(k.dmp1, minus1(k.p))
+	q := new(big.Int).Mod(k.q, k.p)
+	return k, k.e != nil && k.e.Cmp(one) > 0 && k.dmp1.Cmp(k.p) < 0 &&
+		inverse(k.e, k.dmq1, minus1(k.q)) && inverse(q, k.iqmp, k.p)
 }
 
 func (k rsaPrivate) n() *big.Int { return new(big.Int).Mul(k.p, k.q) }
 
-// consistent reports that iqmp inverts q modulo p, and that there is a d that
-// dmp1 and dmq1 are the remainders of.
-func (k rsaPrivate) consistent() bool {
-	p1, q1 := new(big.Int).Sub(k.p, one), new(big.Int).Sub(k.q, one)
-	product := new(big.Int).Mul(k.iqmp, k.q)
-	if product.Mod(product, k.p).Cmp(one) != 0 || k.iqmp.Cmp(k.p) >= 0 || k.dmp1.Cmp(p1) >= 0 || k.dmq1.Cmp(q1) >= 0 {
-		return false
-	}
-	var z big.Int
-	if z.GCD(nil, nil, k.dmp1, p1).Cmp(one) != 0 || z.GCD(nil, nil, k.dmq1, q1).Cmp(one) != 0 {
-		return false
-	}
-	common := new(big.Int).GCD(nil, nil, p1, q1)
-	difference := new(big.Int).Sub(k.dmp1, k.dmq1)
-	return difference.Mod(difference, common).Sign() == 0
-}
-
 // prime reports that p and q are, by the Baillie-PSW test.
 func (k rsaPrivate) prime() bool { return k.p.ProbablyPrime(0) && k.q.ProbablyPrime(0) }
 
-// raw is x to the power of d modulo n, by the Chinese remainder theorem. A result
-// that the public operation does not undo is not given out: from a faulty one the
-// primes follow.
+// raw is x, below n, to the power of d modulo n, by the Chinese remainder theorem.
+// A result that the public operation does not undo is not given out: from a faulty
+// one the primes follow.
 func (k rsaPrivate) raw(x *big.Int) (*big.Int, bool) {
 	m1 := new(big.Int).Exp(x, k.dmp1, k.p)
 	m2 := new(big.Int).Exp(x, k.dmq1, k.q)
@@ -95,20 +92,17 @@ func (k rsaPrivate) raw(x *big.Int) (*big.Int, bool) {
 	h.Mul(h, k.iqmp).Mod(h, k.p)
 	m := h.Mul(h, k.q)
 	m.Add(m, m2)
-	return m, undoes(m, x, k.dmp1, k.p) && undoes(m, x, k.dmq1, k.q)
+	return m, new(big.Int).Exp(m, k.e, k.n()).Cmp(x) == 0
 }
 
-// undoes reports that m to the power of the inverse of d is x, modulo the prime p.
-func undoes(m, x, d, p *big.Int) bool {
-	e := new(big.Int).ModInverse(d, new(big.Int).Sub(p, one))
-	if e == nil {
-		return false
-	}
-	return e.Exp(m, e, p).Cmp(new(big.Int).Mod(x, p)) == 0
+// belongsTo reports whether a valid public body is the other half of the key.
+func (k rsaPrivate) belongsTo(public []byte) bool {
+	return rsaModulus(public).Cmp(k.n()) == 0 && rsaExponent(public).Cmp(k.e) == 0
 }
 
-// rsaModulus reads the modulus of a valid public body: n, then e.
-func rsaModulus(body []byte) *big.Int { return littleEndian(body[:len(body)/3*2]) }
+// rsaModulus and rsaExponent read a public body: n, then e.
+func rsaModulus(body []byte) *big.Int  { return littleEndian(body[:len(body)/3*2]) }
+func rsaExponent(body []byte) *big.Int { return littleEndian(body[len(body)/3*2:]) }
 
 // validRSAPublic reports whether body is a public key: n of the full length, odd,
 // and e odd and not 1.
@@ -117,7 +111,7 @@ func validRSAPublic(body []byte) bool {
 	if !ok {
 		return false
 	}
-	n, e := rsaModulus(body), littleEndian(body[2*half:])
+	n, e := rsaModulus(body), rsaExponent(body)
 	return n.BitLen() == 16*half && n.Bit(0) == 1 && e.Bit(0) == 1 && e.Cmp(one) > 0
 }
 
@@ -128,7 +122,7 @@ func rsaBodies(k *rsa.PrivateKey, half int) (private, public []byte, ok bool) {
 		return nil, nil, false
 	}
 	p, q := k.Primes[0], k.Primes[1]
-	mod := func(p *big.Int) *big.Int { return new(big.Int).Mod(k.D, new(big.Int).Sub(p, one)) }
+	mod := func(p *big.Int) *big.Int { return new(big.Int).Mod(k.D, minus1(p)) }
 	private = appendLittleEndian(make([]byte, 0, 5*half+8), p, half)
 	private = append(private, 0, 0, 0, 0)
 	private = appendLittleEndian(private, q, half)
@@ -142,6 +136,6 @@ func rsaBodies(k *rsa.PrivateKey, half int) (private, public []byte, ok bool) {
 	private = appendLittleEndian(private, mod(q), half)
 	public = appendLittleEndian(make([]byte, 0, 3*half), k.N, 2*half)
 	public = appendLittleEndian(public, big.NewInt(int64(k.E)), half)
-	_, ok = parseRSAPrivate(private)
-	return private, public, ok && validRSAPublic(public)
+	parsed, ok := parseRSAPrivate(private)
+	return private, public, ok && validRSAPublic(public) && parsed.belongsTo(public)
 }

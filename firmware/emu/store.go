@@ -136,6 +136,11 @@ func (c *Card) again(f *file) *file {
 }
 
 func openStore(path string) (*store, error) {
+	absolute, err := filepath.Abs(path) // the working directory may change
+	if err != nil {
+		return nil, fmt.Errorf("token %s: %w", path, err)
+	}
+	path = absolute
 	lock, err := os.OpenFile(path+lockSuffix, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("token %s: %w", path, err)
