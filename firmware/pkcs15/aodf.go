@@ -96,7 +96,7 @@ func parsePIN(e Entry, t iso7816.TLV) PIN {
 	p.left.class = class.rest("authentication attributes", tagOctetString)
 	c.err = class.err
 	if t.Tag != tagSequence {
-		c.fail("authentication object of kind %X", t.Tag)
+		c.err = unknown("authentication object of kind %X", t.Tag)
 	}
 	c.subClass(&p.left)
 	outer := cursor{b: c.need("type attributes", 0xA1).Value, err: c.err}
@@ -128,7 +128,7 @@ func parsePIN(e Entry, t iso7816.TLV) PIN {
 }
 
 // AppendTo appends the entry, as [PrivateKey.AppendTo] does.
-func (p PIN) AppendTo(dst []byte) []byte { return appendEntry(dst, p, p.Entry, parsePIN) }
+func (p PIN) AppendTo(dst []byte) []byte { return appendEntry(dst, p, parsePIN) }
 
 func (p PIN) encode(dst []byte) []byte {
 	start := len(dst)

@@ -30,7 +30,7 @@ func parseCertificate(e Entry, t iso7816.TLV) Certificate {
 	x.left.class = class.rest("certificate attributes", tagOctetString, tagBoolean)
 	c.err = class.err
 	if t.Tag != tagSequence {
-		c.fail("certificate of kind %X", t.Tag)
+		c.err = unknown("certificate of kind %X", t.Tag)
 	}
 	c.subClass(&x.left)
 	outer := cursor{b: c.need("type attributes", 0xA1).Value, err: c.err}
@@ -48,7 +48,7 @@ func parseCertificate(e Entry, t iso7816.TLV) Certificate {
 
 // AppendTo appends the entry, as [PrivateKey.AppendTo] does.
 func (x Certificate) AppendTo(dst []byte) []byte {
-	return appendEntry(dst, x, x.Entry, parseCertificate)
+	return appendEntry(dst, x, parseCertificate)
 }
 
 func (x Certificate) encode(dst []byte) []byte {

@@ -3,6 +3,7 @@ package pkcs15
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -38,24 +39,19 @@ type cursor struct {
 	err error
 }
 
-// optional takes the next element if it has one of the tags.
+// optional takes the next element if it has one of the tags, which are single
+// bytes here.
 func (c *cursor) optional(tags ...uint32) (iso7816.TLV, bool) {
-	if c.err != nil {
+	if c.err != nil || len(c.b) == 0 || !slices.Contains(tags, uint32(c.b[0])) {
 		return iso7816.TLV{}, false
 	}
 	t, rest, err := iso7816.ParseTLV(c.b)
 	if err != nil {
-		// OpenSC reads what is no element as the absence of every further one;
-		// it is kept with the rest.
+		// OpenSC reads what is no element as the absence of every further one.
 		return iso7816.TLV{}, false
 	}
-	for _, tag := range tags {
-		if t.Tag == tag {
-			c.b = rest
-			return t, true
-		}
-	}
-	return iso7816.TLV{}, false
+	c.b = rest
+	return t, true
 }
 
 // need takes the next element, which must have one of the tags.

@@ -50,7 +50,7 @@ func parseApplication(e Entry, t iso7816.TLV) Application {
 
 // AppendTo appends the template, as [PrivateKey.AppendTo] does.
 func (a Application) AppendTo(dst []byte) []byte {
-	return appendEntry(dst, a, a.Entry, parseApplication)
+	return appendEntry(dst, a, parseApplication)
 }
 
 func (a Application) encode(dst []byte) []byte {

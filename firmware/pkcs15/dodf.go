@@ -30,7 +30,7 @@ func parseData(e Entry, t iso7816.TLV) Data {
 		tagVisibleString, tagBMPString, tagOID)
 	c.err = class.err
 	if t.Tag != tagSequence {
-		c.fail("data object of kind %X", t.Tag)
+		c.err = unknown("data object of kind %X", t.Tag)
 	}
 	c.subClass(&d.left)
 	// The value is the type attribute itself, without a SEQUENCE around it.
@@ -45,7 +45,7 @@ func parseData(e Entry, t iso7816.TLV) Data {
 }
 
 // AppendTo appends the entry, as [PrivateKey.AppendTo] does.
-func (d Data) AppendTo(dst []byte) []byte { return appendEntry(dst, d, d.Entry, parseData) }
+func (d Data) AppendTo(dst []byte) []byte { return appendEntry(dst, d, parseData) }
 
 func (d Data) encode(dst []byte) []byte {
 	start := len(dst)

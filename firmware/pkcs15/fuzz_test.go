@@ -42,10 +42,7 @@ var files = map[string]string{
 // the bytes parsed, in their order; an entry is written as it was read; one
 // that is understood and changed reads as what it was changed to, and nothing
 // else in it moves; labels are text; memory follows the bytes.
-func fuzz[T interface {
-	appender
-	encoder
-}](f *testing.F, file string, parse func([]byte) ([]T, error), entry func(*T) *Entry, label func(*T) *string) {
+func fuzz[T anEntry](f *testing.F, file string, parse func([]byte) ([]T, error), entry func(*T) *Entry, label func(*T) *string) {
 	seed := bytesOf(f, files[file])
 	f.Add(seed)
 	for _, n := range []int{0, 1, len(seed) / 2, len(seed) - 1} {

@@ -31,11 +31,15 @@ type golden[T any] struct {
 	foreign string
 }
 
-type appender interface{ AppendTo([]byte) []byte }
+// anEntry is what all entries can do.
+type anEntry interface {
+	encoder
+	AppendTo([]byte) []byte
+}
 
 // both checks that the bytes read as the value and the value writes the bytes,
 // with zeros after the entry as in a file.
-func both[T appender](t *testing.T, parse func([]byte) ([]T, error), entry func(T) Entry, rows []golden[T]) {
+func both[T anEntry](t *testing.T, parse func([]byte) ([]T, error), rows []golden[T]) {
 	t.Helper()
 	var file []byte
 	for _, r := range rows {
@@ -53,7 +57,7 @@ func both[T appender](t *testing.T, parse func([]byte) ([]T, error), entry func(
 			if err != nil || len(got) != 1 {
 				t.Fatalf("%d entries, %v", len(got), err)
 			}
-			if err := entry(got[0]).Err; err != nil {
+			if err := got[0].entry().Err; err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(r.want, got[0], fields); diff != "" {
@@ -65,7 +69,7 @@ func both[T appender](t *testing.T, parse func([]byte) ([]T, error), entry func(
 			if enc := r.want.AppendTo(nil); bytes.Equal(enc, wire) == (r.foreign != "") {
 				t.Errorf("made: got\n% X, want\n% X", enc, wire)
 			}
-			e := entry(all[i])
+			e := all[i].entry()
 			if e.Offset != offset || e.Len != len(wire) || !bytes.Equal(e.Raw, wire) {
 				t.Errorf("in the file of all: offset %d, %d bytes, want %d, %d", e.Offset, e.Len, offset, len(wire))
 			}
@@ -78,7 +82,7 @@ func both[T appender](t *testing.T, parse func([]byte) ([]T, error), entry func(
 }
 
 func TestDIR(t *testing.T) {
-	both(t, ParseDIR, func(a Application) Entry { return a.Entry }, []golden[Application]{
+	both(t, ParseDIR, []golden[Application]{
 		{name: "pkcs15-init -C", wire: `61 21 4F 0C A0 00 00 00 63 "PKCS-15" 50 0B "My KAZTOKEN" 51 04 3F 00 50 00`,
 			want: NewApplication("My KAZTOKEN")},
 		{name: "another application, with discretionary data",
@@ -96,7 +100,7 @@ func TestDIR(t *testing.T) {
 }
 
 func TestODF(t *testing.T) {
-	both(t, ParseODF, func(o ODFEntry) Entry { return o.Entry }, []golden[ODFEntry]{
+	both(t, ParseODF, []golden[ODFEntry]{
 		{name: "AODF", wire: "A8 0A 30 08 04 06 3F 00 50 00 60 05", want: NewODFEntry(AODF)},
 		{name: "PrKDF", wire: "A0 0A 30 08 04 06 3F 00 50 00 60 02", want: NewODFEntry(PrKDF)},
 		{name: "PuKDF", wire: "A1 0A 30 08 04 06 3F 00 50 00 60 01", want: NewODFEntry(PuKDF)},
@@ -136,7 +140,7 @@ func TestTokenInfo(t *testing.T) {
 			foreign: "elements without a field"},
 	} {
 		// A file holds one TokenInfo, so each row is a file of its own.
-		both(t, all, func(ti TokenInfo) Entry { return ti.Entry }, []golden[TokenInfo]{r})
+		both(t, all, []golden[TokenInfo]{r})
 	}
 }
 
@@ -153,7 +157,7 @@ func TestPrKDF(t *testing.T) {
 	withSubject.Subject = bytesOf(t, name)
 	plain := withSubject
 	plain.plainSubject = true
-	both(t, ParsePrKDF, func(k PrivateKey) Entry { return k.Entry }, []golden[PrivateKey]{
+	both(t, ParsePrKDF, []golden[PrivateKey]{
 		{name: "pkcs15-init -G rsa/2048 --key-usage sign,decrypt",
 			wire: `30 38 30 10 0C 07 "gen2048" 03 02 06 C0 04 01 02
 				30 0E 04 01 42 03 02 02 74 03 02 03 B8 02 01 01
@@ -228,7 +232,7 @@ func TestPuKDF(t *testing.T) {
 	const key = `30 08 02 01 23 02 03 01 00 01` // an RSAPublicKey in small
 	common := Common{Label: "gen2048", Flags: Modifiable}
 	usage := DefaultUsage(KeyRSA) // OpenSC gives the public key the usage of the private one
-	both(t, ParsePuKDF, func(k PublicKey) Entry { return k.Entry }, []golden[PublicKey]{
+	both(t, ParsePuKDF, []golden[PublicKey]{
 		{name: "pkcs15-init -G rsa/2048 --key-usage sign,decrypt",
 			wire: `30 30 30 0D 0C 07 "gen2048" 03 02 06 40
 				30 0D 04 01 42 03 02 02 74 01 01 00 02 01 00
@@ -272,7 +276,7 @@ func TestPuKDF(t *testing.T) {
 
 func TestCDF(t *testing.T) {
 	common := Common{Label: "cert", Flags: Modifiable}
-	both(t, ParseCDF, func(x Certificate) Entry { return x.Entry }, []golden[Certificate]{
+	both(t, ParseCDF, []golden[Certificate]{
 		{name: "pkcs15-init -X",
 			wire: `30 1F 30 0A 0C 04 "cert" 03 02 06 40 30 03 04 01 45 A1 0C 30 0A 30 08 04 06 3F 00 50 00 03 00`,
 			want: NewCertificate("cert", []byte{0x45}, AppPath(0x0300))},
@@ -293,7 +297,7 @@ func TestDODF(t *testing.T) {
 	}
 	private := NewData("note", "mail", AppPath(0x0502), true)
 	private.OID = oid
-	both(t, ParseDODF, func(d Data) Entry { return d.Entry }, []golden[Data]{
+	both(t, ParseDODF, []golden[Data]{
 		{name: "pkcs15-init -W",
 			wire: `30 20 30 0A 0C 04 "note" 03 02 06 40 30 06 0C 04 "note" A1 0A 30 08 04 06 3F 00 50 00 04 01`,
 			want: NewData("note", "note", AppPath(0x0401), false)},
@@ -308,7 +312,7 @@ func TestDODF(t *testing.T) {
 }
 
 func TestAODF(t *testing.T) {
-	both(t, ParseAODF, func(p PIN) Entry { return p.Entry }, []golden[PIN]{
+	both(t, ParseAODF, []golden[PIN]{
 		{name: "pkcs15-init -C",
 			wire: `30 3B 30 1A 0C 14 "Security Officer PIN" 03 02 06 C0 30 03 04 01 01
 				A1 18 30 16 03 02 00 99 0A 01 01 02 01 08 02 01 20 02 01 20 80 01 01 04 01 00`,

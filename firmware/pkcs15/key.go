@@ -251,7 +251,7 @@ func parseKey(t iso7816.TLV, private bool) (key, error) {
 	k := key{kind: kindOf(t.Tag), common: c.common()}
 	k.attributes, k.left.class = c.keyAttributes()
 	if k.kind == KeyUnknown {
-		c.fail("key of kind %X", t.Tag)
+		c.err = unknown("key of kind %X", t.Tag)
 	}
 	if sub, ok := c.optional(0xA0); ok {
 		k.left.hasSub = true

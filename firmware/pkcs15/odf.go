@@ -67,8 +67,9 @@ func parseODFEntry(e Entry, t iso7816.TLV) ODFEntry {
 	return o
 }
 
-// AppendTo appends the entry, as [PrivateKey.AppendTo] does.
-func (o ODFEntry) AppendTo(dst []byte) []byte { return appendEntry(dst, o, o.Entry, parseODFEntry) }
+// AppendTo appends the entry, as [PrivateKey.AppendTo] does. Type must be one of
+// the kinds above: it is the tag.
+func (o ODFEntry) AppendTo(dst []byte) []byte { return appendEntry(dst, o, parseODFEntry) }
 
 func (o ODFEntry) encode(dst []byte) []byte {
 	start := len(dst)

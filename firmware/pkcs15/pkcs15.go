@@ -109,47 +109,52 @@ func truncated(b []byte) bool {
 // parse reads a directory file, one call of one for every entry. What it hands
 // out are parts of a single copy of b.
 func parse[T any](b []byte, one func(Entry, iso7816.TLV) T) ([]T, error) {
-	n, complete, err := End(b)
-	if !complete && err == nil && n < len(b) {
-		_, _, err = iso7816.ParseTLV(b[n:])
-		err = &SyntaxError{Offset: n, Err: err}
+	b = bytes.Clone(b)
+	type object struct {
+		Entry
+		iso7816.TLV
 	}
-	b = bytes.Clone(b[:n])
-	var list []T
-	for offset := 0; offset < n; {
-		t, rest, tlvErr := iso7816.ParseTLV(b[offset:])
+	var row []object
+	var err error
+	for n := 0; n < len(b) && !terminator(b[n]); {
+		t, rest, tlvErr := iso7816.ParseTLV(b[n:])
 		if tlvErr != nil {
-			return list, &SyntaxError{Offset: offset, Err: tlvErr}
+			err = &SyntaxError{Offset: n, Err: tlvErr}
+			break
 		}
-		end := n - len(rest)
-		list = append(list, one(Entry{Offset: offset, Len: end - offset, Raw: b[offset:end:end]}, t))
-		offset = end
+		end := len(b) - len(rest)
+		row = append(row, object{Entry{Offset: n, Len: end - n, Raw: b[n:end:end]}, t})
+		n = end
+	}
+	// The values are several times larger than the row of what they are made of.
+	list := slices.Grow([]T(nil), len(row))
+	for _, o := range row {
+		list = append(list, one(o.Entry, o.TLV))
 	}
 	return list, err
 }
 
-// reparse reads one entry again, to compare a changed value with what it was.
-func reparse[T any](raw []byte, one func(Entry, iso7816.TLV) T) T {
-	t, _, err := iso7816.ParseTLV(raw)
-	if err != nil {
-		return one(Entry{}, iso7816.TLV{})
-	}
-	return one(Entry{}, t)
-}
-
 type encoder interface {
 	encode(dst []byte) []byte
+	entry() Entry
 }
+
+func (e Entry) entry() Entry { return e }
 
 // appendEntry writes v: the bytes it was read from, if they say the same, or
 // its encoding.
-func appendEntry[T encoder](dst []byte, v T, e Entry, one func(Entry, iso7816.TLV) T) []byte {
+func appendEntry[T encoder](dst []byte, v T, one func(Entry, iso7816.TLV) T) []byte {
+	e := v.entry()
 	if e.Err != nil {
 		return append(dst, e.Raw...)
 	}
 	start := len(dst)
 	dst = v.encode(dst)
-	if e.Raw != nil && bytes.Equal(dst[start:], reparse(e.Raw, one).encode(nil)) {
+	t, _, err := iso7816.ParseTLV(e.Raw)
+	if err != nil {
+		return dst // made here
+	}
+	if was := one(Entry{}, t); was.entry().Err == nil && bytes.Equal(dst[start:], was.encode(nil)) {
 		dst = append(dst[:start], e.Raw...)
 	}
 	return dst

@@ -126,20 +126,20 @@ func TestUnknown(t *testing.T) {
 	)
 	type reader func([]byte) (raws [][]byte, errs []error, labels []string, err error)
 	reading := map[string]reader{
-		"DIR": readerOf(ParseDIR, func(a Application) (Entry, string) { return a.Entry, a.Label }),
-		"ODF": readerOf(ParseODF, func(o ODFEntry) (Entry, string) { return o.Entry, "" }),
+		"DIR": readerOf(ParseDIR, func(a Application) string { return a.Label }),
+		"ODF": readerOf(ParseODF, func(ODFEntry) string { return "" }),
 		"TokenInfo": readerOf(func(b []byte) ([]TokenInfo, error) {
 			ti, err := ParseTokenInfo(b)
 			if errors.Is(err, ErrUnknown) && errors.Is(ti.Err, ErrUnknown) {
 				err = nil
 			}
 			return []TokenInfo{ti}, err
-		}, func(ti TokenInfo) (Entry, string) { return ti.Entry, ti.Label }),
-		"PrKDF": readerOf(ParsePrKDF, func(k PrivateKey) (Entry, string) { return k.Entry, k.Label }),
-		"PuKDF": readerOf(ParsePuKDF, func(k PublicKey) (Entry, string) { return k.Entry, k.Label }),
-		"CDF":   readerOf(ParseCDF, func(x Certificate) (Entry, string) { return x.Entry, x.Label }),
-		"DODF":  readerOf(ParseDODF, func(d Data) (Entry, string) { return d.Entry, d.Label }),
-		"AODF":  readerOf(ParseAODF, func(p PIN) (Entry, string) { return p.Entry, p.Label }),
+		}, func(ti TokenInfo) string { return ti.Label }),
+		"PrKDF": readerOf(ParsePrKDF, func(k PrivateKey) string { return k.Label }),
+		"PuKDF": readerOf(ParsePuKDF, func(k PublicKey) string { return k.Label }),
+		"CDF":   readerOf(ParseCDF, func(x Certificate) string { return x.Label }),
+		"DODF":  readerOf(ParseDODF, func(d Data) string { return d.Label }),
+		"AODF":  readerOf(ParseAODF, func(p PIN) string { return p.Label }),
 	}
 	good := map[string]string{
 		"DIR": `61 07 4F 01 A0 50 02 "ok"`, "ODF": "A0 06 30 04 04 02 60 02",
@@ -229,14 +229,13 @@ func TestUnknown(t *testing.T) {
 
 // readerOf makes one function type of all the parsers: what each entry is
 // written as, its error and its label.
-func readerOf[T appender](parse func([]byte) ([]T, error), entry func(T) (Entry, string)) func([]byte) ([][]byte, []error, []string, error) {
+func readerOf[T anEntry](parse func([]byte) ([]T, error), label func(T) string) func([]byte) ([][]byte, []error, []string, error) {
 	return func(b []byte) (raws [][]byte, errs []error, labels []string, err error) {
 		list, err := parse(b)
 		for _, v := range list {
-			e, label := entry(v)
 			raws = append(raws, v.AppendTo(nil))
-			errs = append(errs, e.Err)
-			labels = append(labels, label)
+			errs = append(errs, v.entry().Err)
+			labels = append(labels, label(v))
 		}
 		return raws, errs, labels, err
 	}
@@ -343,6 +342,18 @@ func TestEdit(t *testing.T) {
 			t.Errorf("got\n% X, want\n% X", got, want)
 		}
 	})
+}
+
+// TestForeignRaw has Raw that was not read for the entry: it is not written.
+func TestForeignRaw(t *testing.T) {
+	want := NewODFEntry(CDF).AppendTo(nil)
+	for _, raw := range []string{"", "05 00", "A0 00", "30", "A0 06 30 04 04 02 60 02"} {
+		o := NewODFEntry(CDF)
+		o.Raw = bytesOf(t, raw)
+		if got := o.AppendTo(nil); !bytes.Equal(got, want) {
+			t.Errorf("raw %s: got % X", raw, got)
+		}
+	}
 }
 
 // TestOwnCopy changes the bytes that were parsed: the entries do not.

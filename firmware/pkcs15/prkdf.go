@@ -50,7 +50,7 @@ func parsePrivateKey(e Entry, t iso7816.TLV) PrivateKey {
 // AppendTo appends the entry: the bytes it was read from if nothing was
 // changed, else its attributes in DER as OpenSC writes them, with the ones
 // unknown here at the end of their level.
-func (k PrivateKey) AppendTo(dst []byte) []byte { return appendEntry(dst, k, k.Entry, parsePrivateKey) }
+func (k PrivateKey) AppendTo(dst []byte) []byte { return appendEntry(dst, k, parsePrivateKey) }
 
 func (k PrivateKey) encode(dst []byte) []byte {
 	return key{

@@ -47,7 +47,7 @@ func parsePublicKey(e Entry, t iso7816.TLV) PublicKey {
 }
 
 // AppendTo appends the entry, as [PrivateKey.AppendTo] does.
-func (k PublicKey) AppendTo(dst []byte) []byte { return appendEntry(dst, k, k.Entry, parsePublicKey) }
+func (k PublicKey) AppendTo(dst []byte) []byte { return appendEntry(dst, k, parsePublicKey) }
 
 func (k PublicKey) encode(dst []byte) []byte {
 	return key{

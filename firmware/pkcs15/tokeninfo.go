@@ -95,7 +95,7 @@ func parseTokenInfo(e Entry, t iso7816.TLV) TokenInfo {
 
 // AppendTo appends the SEQUENCE, as [PrivateKey.AppendTo] does.
 func (ti TokenInfo) AppendTo(dst []byte) []byte {
-	return appendEntry(dst, ti, ti.Entry, parseTokenInfo)
+	return appendEntry(dst, ti, parseTokenInfo)
 }
 
 func (ti TokenInfo) encode(dst []byte) []byte {
