@@ -6,7 +6,7 @@ import (
 	"kaztoken/internal/iso7816"
 )
 
-// PINFlags is the bit string of PinAttributes, PKCS #15 v1.1 §6.8.2.
+// PINFlags is the bit string of PinAttributes, PKCS #15 v1.1 §6.8.
 type PINFlags uint32
 
 // PIN flags.
@@ -31,7 +31,7 @@ func (f PINFlags) String() string {
 		"confidentiality-protected", "exchangeRefData")
 }
 
-// PINType says what a PIN is made of, PKCS #15 v1.1 §6.8.2.
+// PINType says what a PIN is made of, PKCS #15 v1.1 §6.8.
 type PINType int
 
 // PIN types.

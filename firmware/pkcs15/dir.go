@@ -9,10 +9,10 @@ import (
 // aid is the application identifier of PKCS#15: RSA's RID and "PKCS-15".
 var aid = []byte("\xA0\x00\x00\x00\x63PKCS-15")
 
-// AID gives the application identifier of PKCS#15, 12 bytes, PKCS #15 v1.1 §6.3.
+// AID gives the application identifier of PKCS#15, 12 bytes, PKCS #15 v1.1 §5.7.2.
 func AID() []byte { return bytes.Clone(aid) }
 
-// Application is an application template of EF(DIR), ISO 7816-4:2013 §12.2.3:
+// Application is an application template of EF(DIR), PKCS #15 v1.1 §5.4.1:
 //
 //	61 { 4F AID, 50 label, 51 path, … }
 type Application struct {

@@ -85,6 +85,11 @@ func TestDIR(t *testing.T) {
 	both(t, ParseDIR, []golden[Application]{
 		{name: "pkcs15-init -C", wire: `61 21 4F 0C A0 00 00 00 63 "PKCS-15" 50 0B "My KAZTOKEN" 51 04 3F 00 50 00`,
 			want: NewApplication("My KAZTOKEN")},
+		{name: "RSA Laboratories' test vectors, 1.1",
+			wire: `61 35 4F 0C A0 00 00 00 63 "PKCS-15" 50 07 "RSA DSI" 51 04 3F 00 50 15
+				73 16 06 0A 2A 86 48 86 F7 0D 01 0F 04 01 A1 08 04 06 3F 00 50 15 43 20`,
+			want: Application{AID: AID(), Label: "RSA DSI", Path: NewPath(0x3F00, 0x5015),
+				Extra: bytesOf(t, "73 16 06 0A 2A 86 48 86 F7 0D 01 0F 04 01 A1 08 04 06 3F 00 50 15 43 20")}},
 		{name: "another application, with discretionary data",
 			wire: `61 12 4F 05 A0 00 00 00 03 73 05 80 03 3F 00 01 53 02 01 02`,
 			want: Application{AID: []byte{0xA0, 0, 0, 0, 3}, Extra: bytesOf(t, "73 05 80 03 3F 00 01 53 02 01 02")}},

@@ -56,7 +56,7 @@ func kindOf(tag uint32) KeyKind {
 	return KeyUnknown
 }
 
-// KeyUsage is the bit string KeyUsageFlags, PKCS #15 v1.1 §6.1.10.
+// KeyUsage is the bit string KeyUsageFlags, PKCS #15 v1.1 §6.1.9.
 type KeyUsage uint32
 
 // Key usages.
@@ -106,7 +106,7 @@ func (u KeyUsage) Public() KeyUsage {
 	return p
 }
 
-// AccessFlags is the bit string KeyAccessFlags, PKCS #15 v1.1 §6.1.10. It
+// AccessFlags is the bit string KeyAccessFlags, PKCS #15 v1.1 §6.1.9. It
 // describes a key; what the token allows does not depend on it.
 type AccessFlags uint32
 
@@ -147,7 +147,7 @@ type keyAttributes struct {
 	startDate, endDate string
 }
 
-// keyAttributes reads CommonKeyAttributes, PKCS #15 v1.1 §6.1.10:
+// keyAttributes reads CommonKeyAttributes, PKCS #15 v1.1 §6.1.9:
 //
 //	SEQUENCE { iD OCTET STRING, usage BIT STRING, native BOOLEAN DEFAULT TRUE,
 //	  accessFlags BIT STRING OPTIONAL, keyReference INTEGER OPTIONAL,

@@ -75,7 +75,7 @@ func (o Common) appendTo(dst []byte) []byte {
 
 // leftovers keeps what is not known at the end of each level of an entry, and
 // the subclass attributes of the kinds of objects that have none here. The
-// frame of every entry is, PKCS #15 v1.1 §6.1.9,
+// frame of every entry is, PKCS #15 v1.1 §6.1.17,
 //
 //	PKCS15Object ::= SEQUENCE {
 //	  commonObjectAttributes SEQUENCE, classAttributes SEQUENCE,

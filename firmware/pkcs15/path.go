@@ -65,7 +65,7 @@ func (p Path) String() string {
 // file.
 type Part struct{ Index, Count int }
 
-// location is a Path of PKCS#15 with all its elements, PKCS #15 v1.1 §6.1.4:
+// location is a Path of PKCS#15 with all its elements, PKCS #15 v1.1 §6.1.5:
 //
 //	Path ::= SEQUENCE { path OCTET STRING, index INTEGER OPTIONAL, length [0] INTEGER OPTIONAL }
 type location struct {
