@@ -160,13 +160,12 @@ func (t *Token) importCertificate(ctx context.Context, cert *x509.Certificate, o
 	if err := checkLabel(o.Label); err != nil {
 		return Certificate{}, err
 	}
-	p, err := t.store(ctx, firstCertificate, cert.Raw, false)
+	p, err := t.store(ctx, pkcs15.FileCertificate, cert.Raw, false)
 	if err != nil {
 		return Certificate{}, err
 	}
-	e := pkcs15.Certificate{
-		Common: pkcs15.Common{Label: o.Label, Flags: pkcs15.Modifiable}, ID: o.ID, Authority: cert.IsCA, Path: p,
-	}
+	e := pkcs15.NewCertificate(o.Label, o.ID, p)
+	e.Authority = cert.IsCA
 	if err := t.add(ctx, pkcs15.CDF, e.AppendTo(nil)); err != nil {
 		return Certificate{}, errors.Join(err, t.undo(ctx, p))
 	}

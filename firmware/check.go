@@ -107,7 +107,8 @@ type survey struct {
 	lonePrivates []File
 	lonePublics  []pkcs15.PublicKey
 	bareKeys     []pkcs15.PrivateKey
-	loneFiles    []File // of the application, no entry names them
+	loneFiles    []File // of objects, no entry names them
+	loneDirs     []File // directories that the ODF does not name
 	there        map[string]bool
 }
 
@@ -153,7 +154,7 @@ func (t *Token) surveyName(ctx context.Context, s *survey) error {
 	if err != nil {
 		return passRefusal(err)
 	}
-	p := mf.Append(idDIR)
+	p := mf.Append(pkcs15.FileDIR)
 	dir, err := t.readFile(ctx, p)
 	if err != nil && !refusal(err) {
 		return err
@@ -355,15 +356,19 @@ func (t *Token) surveyFiles(ctx context.Context, s *survey, files []File) error 
 		named[string(e.Path.Absolute(t.app))] = true
 	}
 	for _, f := range files {
+		if f.Kind != KindEF || named[string(f.Path)] {
+			continue
+		}
 		id := f.Path.ID()
-		ours := id >= firstPublic && id <= firstPrivateData|0xFF
-		for _, dir := range dirIDs {
-			ours = ours || id&^shadowBit == dir
-		}
-		if f.Kind == KindEF && ours && !named[string(f.Path)] {
+		switch {
+		case id >= pkcs15.FilePublicKey && id <= pkcs15.FilePrivateData|^uint16(objectKindMask):
 			s.loneFiles = append(s.loneFiles, f)
-			s.find(Finding{Kind: FindingLeftoverFile, Path: f.Path, Repairable: true})
+		case slices.ContainsFunc(listTypes, func(dt pkcs15.DirType) bool { return id&^shadowBit == dt.Path().ID() }):
+			s.loneDirs = append(s.loneDirs, f)
+		default:
+			continue // not of ours
 		}
+		s.find(Finding{Kind: FindingLeftoverFile, Path: f.Path, Repairable: true})
 	}
 	return nil
 }
@@ -397,6 +402,10 @@ func (t *Token) repair(ctx context.Context, s *survey) error {
 			}
 		}
 	}
+	// Before anything is listed: a directory of that name may be made by it.
+	if err := t.deleteFiles(ctx, s.loneDirs); err != nil {
+		return err
+	}
 	if err := t.listPrivates(ctx, s); err != nil {
 		return err
 	}
@@ -427,12 +436,19 @@ func (t *Token) repair(ctx context.Context, s *survey) error {
 			return err
 		}
 	}
-	for _, f := range s.loneFiles {
+	if err := t.deleteFiles(ctx, s.loneFiles); err != nil {
+		return err
+	}
+	return t.touch(ctx)
+}
+
+func (t *Token) deleteFiles(ctx context.Context, files []File) error {
+	for _, f := range files {
 		if err := t.deleteIfThere(ctx, f.Path); err != nil {
 			return err
 		}
 	}
-	return t.touch(ctx)
+	return nil
 }
 
 // mendDirectory puts an end behind the entries that can be read.
@@ -498,7 +514,7 @@ func (t *Token) listPrivates(ctx context.Context, s *survey) error {
 			continue
 		}
 		for i, f := range s.lonePrivates {
-			k := privateEntry(e.ID, e.Label, byte(f.Path.ID()), pub.N.BitLen(), pkcs15.AccessImported)
+			k := pkcs15.NewPrivateKey(e.Label, e.ID, byte(f.Path.ID()), pub.N.BitLen(), pkcs15.AccessImported)
 			fits, err := t.belongs(ctx, keyOf(k, t.app), pub)
 			if err != nil {
 				return err
@@ -521,7 +537,7 @@ func (t *Token) listPrivates(ctx context.Context, s *survey) error {
 func (t *Token) listPublics(ctx context.Context, s *survey) error {
 	for _, k := range s.bareKeys {
 		for i, f := range s.loneFiles {
-			if f.Path.ID()&objectKindMask != firstPublic {
+			if f.Path.ID()&objectKindMask != pkcs15.FilePublicKey {
 				continue
 			}
 			content, err := t.content(ctx, f.Path)
@@ -542,10 +558,7 @@ func (t *Token) listPublics(ctx context.Context, s *survey) error {
 			if !fits {
 				continue
 			}
-			e := pkcs15.PublicKey{
-				Common: pkcs15.Common{Label: k.Label, Flags: pkcs15.Modifiable}, Kind: pkcs15.KeyRSA, ID: k.ID, Usage: k.Usage.Public(),
-				Native: true, Path: f.Path, Bits: k.Bits,
-			}
+			e := pkcs15.NewPublicKey(k.Label, k.ID, k.Bits, f.Path)
 			if err := t.add(ctx, pkcs15.PuKDF, e.AppendTo(nil)); err != nil {
 				return err
 			}

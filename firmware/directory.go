@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kaztoken/firmware/pkcs15"
@@ -38,12 +39,6 @@ func (d *directory) entries() []byte { return d.content[:d.end] }
 const dirSize = 2048
 
 var dirRules = rules{0x43, always, user, 0, 0, 0, 0, user}
-
-// dirIDs are the file identifiers under which directories are made at first
-// use.
-var dirIDs = map[pkcs15.DirType]uint16{
-	pkcs15.PrKDF: 0x6002, pkcs15.PuKDF: 0x6001, pkcs15.CDF: 0x6004, pkcs15.DODF: 0x6006,
-}
 
 // shadowBit tells the two names of a directory apart: it moves from one to the
 // other when a change does not fit into one command.
@@ -81,7 +76,7 @@ func (t *Token) readDirectory(ctx context.Context, p pkcs15.Path) (*directory, e
 // odf is the list of directories.
 func (t *Token) odf(ctx context.Context) (*directory, error) {
 	if t.cache.odf == nil {
-		d, err := t.readDirectory(ctx, t.app.Append(idODF))
+		d, err := t.readDirectory(ctx, t.app.Append(pkcs15.FileODF))
 		if err != nil {
 			return nil, fmt.Errorf("ODF: %w", err)
 		}
@@ -165,7 +160,7 @@ func (t *Token) add(ctx context.Context, dt pkcs15.DirType, entry []byte) error 
 
 // found makes the first directory of a type, with its first entry.
 func (t *Token) found(ctx context.Context, dt pkcs15.DirType, entry []byte) error {
-	d := &directory{path: t.app.Append(dirIDs[dt]), size: dirSize, rules: dirRules}
+	d := &directory{path: t.app.Append(dt.Path().ID()), size: dirSize, rules: dirRules}
 	if err := t.place(ctx, d, entry); err != nil {
 		return err
 	}
@@ -303,33 +298,149 @@ func (t *Token) replace(ctx context.Context, dt pkcs15.DirType, d *directory, ne
 		return err
 	}
 	if err := t.rewrite(ctx, 0, odf, names); err != nil {
-		return errors.Join(fmt.Errorf("ODF: %w", err), t.undo(ctx, nd.path))
+		return errors.Join(fmt.Errorf("ODF: %w", err), t.settle(ctx, d.path, nd.path))
 	}
 	old := d.path
 	*d = *nd
-	return t.deleteFile(ctx, old)
+	return passRefusal(t.deleteFile(ctx, old)) // what stays is left to Check
 }
 
-// undo deletes files that an operation made before it failed, last first. A
-// cancelled operation cleans up, too; what cannot be deleted is left to Check.
+// settle deletes the one of two namesakes that the ODF does not name. If its
+// answer was lost, only the card knows which that is.
+func (t *Token) settle(ctx context.Context, old, next pkcs15.Path) error {
+	ctx = context.WithoutCancel(ctx)
+	t.cache = cache{}
+	odf, err := t.odf(ctx)
+	if err != nil {
+		return cleaning(err)
+	}
+	list, err := pkcs15.ParseODF(odf.entries())
+	if err != nil {
+		return cleaning(err)
+	}
+	names := func(p pkcs15.Path) bool {
+		return slices.ContainsFunc(list, func(e pkcs15.ODFEntry) bool { return e.Path.Absolute(t.app).Equal(p) })
+	}
+	switch {
+	case names(old) && !names(next):
+		return cleaning(t.deleteIfThere(ctx, next))
+	case names(next) && !names(old):
+		return cleaning(t.deleteIfThere(ctx, old))
+	}
+	return nil
+}
+
+// undo deletes files that an operation made before it failed, last first. Before
+// that it takes out of the directories what names them: if an answer was lost,
+// an entry may be there or not. A cancelled operation cleans up, too; what cannot
+// be is left to Check.
 func (t *Token) undo(ctx context.Context, made ...pkcs15.Path) error {
 	ctx = context.WithoutCancel(ctx)
-	var errs []error
-	for i := len(made) - 1; i >= 0; i-- {
-		if err := t.deleteIfThere(ctx, made[i]); err != nil {
-			if !refusal(err) {
-				break // the card is gone: one error says so already
-			}
-			errs = append(errs, fmt.Errorf("clean up: %w", err))
+	t.cache = cache{} // what was kept is not certain
+	if err := t.unlist(ctx, made); err != nil {
+		return cleaning(err)
+	}
+	files := append(t.emptied(ctx), made...)
+	for _, p := range slices.Backward(files) {
+		if err := t.deleteIfThere(ctx, p); err != nil {
+			return cleaning(err)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+// cleaning is the error of a clean-up. If the card is gone, the operation's own
+// error says so already.
+func cleaning(err error) error {
+	if err == nil || !refusal(err) {
+		return nil
+	}
+	return fmt.Errorf("clean up: %w", err)
+}
+
+// unlist removes all entries that name one of the files, the ODF's included.
+func (t *Token) unlist(ctx context.Context, files []pkcs15.Path) error {
+	among := func(p pkcs15.Path) bool {
+		p = p.Absolute(t.app)
+		return len(p) > 0 && slices.ContainsFunc(files, func(f pkcs15.Path) bool { return f.Equal(p) })
+	}
+	for _, dt := range listTypes {
+		if err := t.removeEntries(ctx, dt, func(e pkcs15.Entry) bool { return among(pathOf(dt, e)) }); err != nil {
+			return err
+		}
+	}
+	return t.unlistDirectories(ctx, among)
+}
+
+// unlistDirectories removes entries of the ODF.
+func (t *Token) unlistDirectories(ctx context.Context, among func(pkcs15.Path) bool) error {
+	odf, err := t.odf(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := pkcs15.ParseODF(odf.entries())
+	if err != nil {
+		return fmt.Errorf("ODF: %w", err)
+	}
+	var next []byte
+	for _, e := range list {
+		if e.Err != nil || !among(e.Path) {
+			next = e.AppendTo(next)
+		}
+	}
+	if err := t.rewrite(ctx, 0, odf, next); err != nil {
+		return fmt.Errorf("ODF: %w", err)
+	}
+	return nil
+}
+
+// emptied takes the directories that the operation made, if nothing is in them,
+// out of the ODF, and gives their paths.
+func (t *Token) emptied(ctx context.Context) []pkcs15.Path {
+	var empty []pkcs15.Path
+	for _, p := range t.founded {
+		if d, err := t.readDirectory(ctx, p); err == nil && d.end == 0 && d.damage == nil {
+			empty = append(empty, p)
+		}
+	}
+	t.founded = nil
+	if len(empty) == 0 {
+		return nil
+	}
+	t.cache = cache{}
+	err := t.unlistDirectories(ctx, func(p pkcs15.Path) bool {
+		return slices.ContainsFunc(empty, func(e pkcs15.Path) bool { return e.Equal(p.Absolute(t.app)) })
+	})
+	if err != nil {
+		return nil // they stay, which does no harm
+	}
+	return empty
+}
+
+// pathOf is the file that an entry of a directory names, nil if it names none or
+// is not understood.
+func pathOf(dt pkcs15.DirType, e pkcs15.Entry) pkcs15.Path {
+	switch dt {
+	case pkcs15.PrKDF:
+		k, _ := one(e, pkcs15.ParsePrKDF)
+		return k.Path
+	case pkcs15.PuKDF, pkcs15.TPuKDF:
+		k, _ := one(e, pkcs15.ParsePuKDF)
+		return k.Path
+	case pkcs15.CDF, pkcs15.TrustedCDF, pkcs15.UsefulCDF:
+		c, _ := one(e, pkcs15.ParseCDF)
+		return c.Path
+	case pkcs15.DODF:
+		d, _ := one(e, pkcs15.ParseDODF)
+		return d.Path
+	}
+	return nil
 }
 
 // tokenInfo reads EF(TokenInfo).
 func (t *Token) tokenInfo(ctx context.Context) (pkcs15.TokenInfo, error) {
 	if t.cache.info == nil {
-		d, err := t.readDirectory(ctx, t.app.Append(idTokenInfo))
+		d, err := t.readDirectory(ctx, t.app.Append(pkcs15.FileTokenInfo))
 		if err != nil {
 			return pkcs15.TokenInfo{}, fmt.Errorf("EF(TokenInfo): %w", err)
 		}

@@ -144,7 +144,7 @@ func (t *Token) Format(ctx context.Context, o FormatOptions, progress Progress) 
 			}
 			return err
 		}
-		t.cache, t.state, t.app = cache{}, StatePKCS15, mf.Append(idApp)
+		t.cache, t.state, t.app = cache{}, StatePKCS15, pkcs15.AppPath()
 		return nil
 	})
 	if err != nil {
@@ -167,21 +167,22 @@ type formatting struct {
 
 func (t *Token) newFormatting(ctx context.Context, o FormatOptions) (*formatting, error) {
 	f := &formatting{t: t, o: o}
-	app := mf.Append(idApp)
+	app := pkcs15.AppPath()
 	serial, err := t.tokenID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	info := pkcs15.TokenInfo{
-		Serial: serial, Manufacturer: "Aktiv Co.", Label: o.Name, Flags: pkcs15.TokenEIDCompliant,
-		LastUpdate: t.clock().UTC().Format(generalizedTime),
-	}.AppendTo(nil)
-	dir := pkcs15.Application{AID: pkcs15.AID(), Label: o.Name, Path: app}.AppendTo(nil)
+	info := pkcs15.NewTokenInfo(o.Name, serial, t.clock().UTC().Format(generalizedTime)).AppendTo(nil)
+	dir := pkcs15.NewApplication(o.Name).AppendTo(nil)
 	if over := max(len(info), len(dir)) - smallFile; over > 0 {
 		return nil, &NameError{Max: max(len(o.Name)-over, 0), Violation: NameTooLong}
 	}
-	aodf := f.pinEntry(User).AppendTo(f.pinEntry(Admin).AppendTo(nil))
-	odf := pkcs15.ODFEntry{Type: pkcs15.AODF, Path: app.Append(idAODF)}.AppendTo(nil)
+	userEntry := pkcs15.UserPIN(o.UserMinLength)
+	if o.Policy == PolicyAdmin {
+		userEntry.Flags |= pkcs15.PINChangeDisabled
+	}
+	aodf := userEntry.AppendTo(pkcs15.AdminPIN(o.AdminMinLength).AppendTo(nil))
+	odf := pkcs15.NewODFEntry(pkcs15.AODF).AppendTo(nil)
 
 	f.command(claVendor, insInit, 0, 0)
 	f.step(func(ctx context.Context) error {
@@ -197,22 +198,22 @@ func (t *Token) newFormatting(ctx context.Context, o FormatOptions) (*formatting
 	for _, p := range systemDFs[2:] {
 		f.file(parent(p), fcp{kind: KindDF, id: p.ID(), rules: systemRules}, nil)
 	}
-	f.file(mf, fcp{kind: KindDF, id: idApp, size: sizeApp, rules: appRules}, nil)
+	f.file(mf, fcp{kind: KindDF, id: pkcs15.FileApp, size: sizeApp, rules: appRules}, nil)
 	// The ODF comes before the PINs: a token that has PINs but no ODF would look
 	// like one of the vendor's. The PINs come last, because a card that files them
 	// elsewhere may leave that place current.
-	f.file(app, fcp{kind: KindEF, id: idODF, size: smallFile, rules: odfRules}, nil)
-	f.file(app, fcp{kind: KindEF, id: idAODF, size: sizeAODF, rules: adminRules}, aodf)
-	f.file(app, fcp{kind: KindEF, id: idTokenInfo, size: smallFile, rules: infoRules}, info)
+	f.file(app, fcp{kind: KindEF, id: pkcs15.FileODF, size: smallFile, rules: odfRules}, nil)
+	f.file(app, fcp{kind: KindEF, id: pkcs15.AODF.Path().ID(), size: sizeAODF, rules: adminRules}, aodf)
+	f.file(app, fcp{kind: KindEF, id: pkcs15.FileTokenInfo, size: smallFile, rules: infoRules}, info)
 	// The mark of pkcs15-init: the name of the profile, which it looks for.
-	f.file(app, fcp{kind: KindEF, id: idMarker, size: smallFile, rules: adminRules}, []byte("\x01\x06pkcs15"))
+	f.file(app, fcp{kind: KindEF, id: pkcs15.FileMarker, size: smallFile, rules: adminRules}, []byte(pkcs15.Marker))
 	f.pin(Admin)
 	f.pin(User)
 	f.command(claVendor, insInitEnd, 0x4E, 0x19)
 	// The rules hold now. Both PINs are tried, so that nobody finds out later.
 	f.verify(User)
 	f.verify(Admin)
-	f.step(func(ctx context.Context) error { return t.writeNew(ctx, app.Append(idODF), odf) })
+	f.step(func(ctx context.Context) error { return t.writeNew(ctx, app.Append(pkcs15.FileODF), odf) })
 	f.command(claVendor, insResetAccess, 0, 0)
 	return f, nil
 }
@@ -255,7 +256,7 @@ func (f *formatting) file(df pkcs15.Path, p fcp, content []byte) {
 // SELECT hits it or nothing, and tells whether what was made is current.
 func (f *formatting) firstEF(content []byte) {
 	f.step(func(ctx context.Context) error {
-		p := fcp{kind: KindEF, id: idDIR, size: smallFile, rules: adminRules}
+		p := fcp{kind: KindEF, id: pkcs15.FileDIR, size: smallFile, rules: adminRules}
 		if err := f.create(ctx, mf, p); err != nil {
 			return err
 		}
@@ -263,13 +264,13 @@ func (f *formatting) firstEF(content []byte) {
 		err := f.t.update(ctx, 0, content)
 		if err == nil {
 			f.currentEF = true
-			f.t.current = selection{path: mf.Append(idDIR), fcp: p}
+			f.t.current = selection{path: mf.Append(pkcs15.FileDIR), fcp: p}
 			return nil
 		}
 		if !refusal(err) {
 			return err
 		}
-		return f.t.writeNew(ctx, mf.Append(idDIR), content)
+		return f.t.writeNew(ctx, mf.Append(pkcs15.FileDIR), content)
 	})
 }
 
@@ -338,24 +339,6 @@ func (f *formatting) verify(r Role) {
 		}
 		return err
 	})
-}
-
-// pinEntry is the entry of a PIN in the AODF, as OpenSC writes it.
-func (f *formatting) pinEntry(r Role) pkcs15.PIN {
-	e := pkcs15.PIN{
-		Common: pkcs15.Common{Label: "Security Officer PIN", Flags: pkcs15.Private | pkcs15.Modifiable}, ID: []byte{byte(r)},
-		Flags: pkcs15.PINCaseSensitive | pkcs15.PINUnblockDisabled | pkcs15.PINInitialized | pkcs15.PINSO,
-		Type:  pkcs15.PINASCIINumeric, MinLength: f.o.AdminMinLength, StoredLength: f.t.model.MaxPIN, MaxLength: f.t.model.MaxPIN,
-		Reference: int(r), PadChar: []byte{0},
-	}
-	if r == User {
-		e.Label, e.MinLength = "User PIN", f.o.UserMinLength
-		e.Flags &^= pkcs15.PINSO
-		if f.o.Policy == PolicyAdmin {
-			e.Flags |= pkcs15.PINChangeDisabled
-		}
-	}
-	return e
 }
 
 // run carries the steps out, one after the other.

@@ -75,10 +75,9 @@ func (t *Token) generate(ctx context.Context, o GenerateOptions, progress Progre
 	if err != nil {
 		return Key{}, err
 	}
-	private, public := keyPaths(reference)
-	made := []pkcs15.Path{public, private}
+	made := []pkcs15.Path{pkcs15.PublicKeyPath(reference), pkcs15.PrivateKeyPath(reference)}
 	defer func() {
-		if err != nil {
+		if err != nil && made != nil {
 			err = errors.Join(err, t.undo(ctx, made...))
 		}
 	}()
@@ -91,7 +90,7 @@ func (t *Token) generate(ctx context.Context, o GenerateOptions, progress Progre
 	if o.ID == nil {
 		o.ID = modulusID(pub)
 	}
-	entry := privateEntry(o.ID, o.Label, reference, o.Bits, pkcs15.AccessGenerated)
+	entry := pkcs15.NewPrivateKey(o.Label, o.ID, reference, o.Bits, pkcs15.AccessGenerated)
 	if err := t.enter(ctx, pub, entry, &made); err != nil {
 		return Key{}, err
 	}
@@ -135,12 +134,7 @@ func (t *Token) enter(ctx context.Context, pub *rsa.PublicKey, entry pkcs15.Priv
 	if err := t.add(ctx, pkcs15.PuKDF, pe.AppendTo(nil)); err != nil {
 		return err
 	}
-	if err := t.add(ctx, pkcs15.PrKDF, entry.AppendTo(nil)); err != nil {
-		return errors.Join(err, t.removeEntries(context.WithoutCancel(ctx), pkcs15.PuKDF, func(e pkcs15.Entry) bool {
-			return slices.Equal(e.Raw, pe.AppendTo(nil))
-		}))
-	}
-	return nil
+	return t.add(ctx, pkcs15.PrKDF, entry.AppendTo(nil))
 }
 
 // reversed turns little-endian into big-endian and back.

@@ -64,12 +64,11 @@ func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions
 		return Key{}, err
 	}
 	step()
-	private, public := keyPaths(reference)
+	private, public := pkcs15.PrivateKeyPath(reference), pkcs15.PublicKeyPath(reference)
 	made := []pkcs15.Path{public, private}
-	var listed []pkcs15.Path // certificates that are in the CDF already
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, t.unlist(ctx, listed), t.undo(ctx, made...))
+		if err != nil && made != nil {
+			err = errors.Join(err, t.undo(ctx, made...))
 		}
 	}()
 	if err := t.loadKey(ctx, private, privateBody(id.Key)); err != nil {
@@ -92,14 +91,14 @@ func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions
 		if err != nil {
 			return Key{}, err
 		}
-		made, listed = append(made, c.Path), append(listed, c.Path)
+		made = append(made, c.Path)
 		step()
 	}
-	entry := privateEntry(o.ID, o.Label, reference, bits, pkcs15.AccessImported)
+	entry := pkcs15.NewPrivateKey(o.Label, o.ID, reference, bits, pkcs15.AccessImported)
 	if err := t.enter(ctx, pub, entry, &made); err != nil {
 		return Key{}, err
 	}
-	made, listed = nil, nil
+	made = nil // all of it is listed now
 	step()
 	if err := t.touch(ctx); err != nil {
 		return Key{}, err
@@ -177,17 +176,4 @@ func appendLittle(dst []byte, n *big.Int, size int) []byte {
 	n.FillBytes(dst[start:])
 	slices.Reverse(dst[start:])
 	return dst
-}
-
-// unlist takes certificates out of the CDF again, by their files.
-func (t *Token) unlist(ctx context.Context, files []pkcs15.Path) error {
-	if len(files) == 0 {
-		return nil
-	}
-	return t.removeEntries(context.WithoutCancel(ctx), pkcs15.CDF, func(e pkcs15.Entry) bool {
-		certs, err := pkcs15.ParseCDF(e.Raw)
-		return err == nil && len(certs) == 1 && slices.ContainsFunc(files, func(p pkcs15.Path) bool {
-			return certs[0].Path.Absolute(t.app).Equal(p)
-		})
-	})
 }

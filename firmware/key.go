@@ -275,49 +275,29 @@ func (t *Token) keyFiles(ctx context.Context, bits int) (reference byte, err err
 		if err == nil {
 			return byte(id), nil
 		}
-		if undoErr := t.undo(ctx, secretDF.Append(id)); undoErr != nil || !isExists(err) {
-			return 0, errors.Join(err, undoErr)
+		if isExists(err) {
+			if err := t.deleteFile(ctx, secretDF.Append(id)); err != nil {
+				return 0, err
+			}
+		} else {
+			return 0, errors.Join(err, t.undo(ctx, secretDF.Append(id)))
 		}
 		taken[id] = true // half of a pair is left there
 	}
 }
 
-// keyPaths are the two RSFs of a key pair.
-func keyPaths(reference byte) (private, public pkcs15.Path) {
-	return secretDF.Append(uint16(reference)), publicDF.Append(uint16(reference))
-}
-
 // publicEntry makes the EF with the public key and gives its entry.
 func (t *Token) publicEntry(ctx context.Context, pub *rsa.PublicKey, e pkcs15.PrivateKey) (pkcs15.PublicKey, error) {
 	der := x509.MarshalPKCS1PublicKey(pub)
-	p, err := t.store(ctx, firstPublic, der, false)
+	p, err := t.store(ctx, pkcs15.FilePublicKey, der, false)
 	if err != nil {
 		return pkcs15.PublicKey{}, err
 	}
-	return pkcs15.PublicKey{
-		Common: pkcs15.Common{Label: e.Label, Flags: pkcs15.Modifiable}, Kind: pkcs15.KeyRSA, ID: e.ID, Usage: e.Usage.Public(),
-		Native: true, Reference: 0, Path: p, Bits: e.Bits,
-	}, nil
+	return pkcs15.NewPublicKey(e.Label, e.ID, e.Bits, p), nil
 }
 
-// privateEntry is the entry of a new private key.
-func privateEntry(id []byte, label string, reference byte, bits int, access pkcs15.AccessFlags) pkcs15.PrivateKey {
-	private, _ := keyPaths(reference)
-	return pkcs15.PrivateKey{
-		Common: pkcs15.Common{Label: label, Flags: pkcs15.Private | pkcs15.Modifiable, AuthID: []byte{byte(User)}},
-		Kind:   pkcs15.KeyRSA, ID: id, Usage: pkcs15.DefaultUsage(pkcs15.KeyRSA), Native: true, Access: access,
-		Reference: int(reference), Path: private, Bits: bits,
-	}
-}
-
-// The file identifiers of the application's objects: 256 for each kind.
-const (
-	firstPublic      = 0x0200
-	firstCertificate = 0x0300
-	firstData        = 0x0400
-	firstPrivateData = 0x0500
-	objectKindMask   = 0xFF00
-)
+// The low byte of an object's file identifier is its number among its kind.
+const objectKindMask = 0xFF00
 
 // Rules of an EF that the user may change: one that anybody may read, and one
 // that only the user may.

@@ -123,7 +123,7 @@ func (t *Token) setName(ctx context.Context, name string) error {
 // renameDIR changes the copy of the name in EF(DIR), or names the application
 // there at all, if it fits.
 func (t *Token) renameDIR(ctx context.Context, name string) error {
-	d, err := t.readDirectory(ctx, mf.Append(idDIR))
+	d, err := t.readDirectory(ctx, mf.Append(pkcs15.FileDIR))
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,9 @@ func (t *Token) renameDIR(ctx context.Context, name string) error {
 		next = a.AppendTo(next)
 	}
 	if !named {
-		next = pkcs15.Application{AID: pkcs15.AID(), Label: name, Path: t.app}.AppendTo(next)
+		a := pkcs15.NewApplication(name)
+		a.Path = t.app
+		next = a.AppendTo(next)
 	}
 	if len(next) > d.size {
 		return nil

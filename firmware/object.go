@@ -126,25 +126,23 @@ func (t *Token) writeObject(ctx context.Context, n NewObject) (Object, error) {
 	if err := errors.Join(checkLabel(n.Label), checkLabel(n.Application)); err != nil {
 		return Object{}, err
 	}
-	e := pkcs15.Data{Common: pkcs15.Common{Label: n.Label, Flags: pkcs15.Modifiable}, Application: n.Application}
+	var oid pkcs15.OID
 	if n.OID != "" {
-		oid, err := pkcs15.ParseOID(n.OID)
-		if err != nil {
+		var err error
+		if oid, err = pkcs15.ParseOID(n.OID); err != nil {
 			return Object{}, &OptionError{Option: "OID", Violation: err.Error()}
 		}
-		e.OID = oid
 	}
-	first := uint16(firstData)
+	first := uint16(pkcs15.FileData)
 	if n.Private {
-		first = firstPrivateData
-		e.Flags |= pkcs15.Private
-		e.AuthID = []byte{byte(User)}
+		first = pkcs15.FilePrivateData
 	}
 	p, err := t.store(ctx, first, n.Data, n.Private)
 	if err != nil {
 		return Object{}, err
 	}
-	e.Path = p
+	e := pkcs15.NewData(n.Label, n.Application, p, n.Private)
+	e.OID = oid
 	if err := t.add(ctx, pkcs15.DODF, e.AppendTo(nil)); err != nil {
 		return Object{}, errors.Join(err, t.undo(ctx, p))
 	}

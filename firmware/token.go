@@ -27,6 +27,8 @@ type Token struct {
 	share   *sharing
 
 	cache cache
+	// founded are the directories that the running operation has made.
+	founded []pkcs15.Path
 }
 
 // sharing is the use of a [Sharer].
@@ -173,6 +175,7 @@ func (t *Token) operation(ctx context.Context, f func(context.Context) error) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, t.end(ctx)) }()
+	t.founded = nil
 	return f(ctx)
 }
 
@@ -235,20 +238,11 @@ func (t *Token) need(op Op, roles ...Role) error {
 	return &RoleError{Op: op, Need: roles[0]}
 }
 
-const (
-	idDIR       = 0x2F00
-	idODF       = 0x5031
-	idTokenInfo = 0x5032
-	idAODF      = 0x6005
-	idMarker    = 0x4946
-	idApp       = 0x5000
-)
-
 // recognise finds out the state of the token. The usual one costs two commands:
 // an ODF in its usual place that names the PINs' directory, which [Token.Format]
 // writes last, and OpenSC once it has stored a PIN. It is an operation's body.
 func (t *Token) recognise(ctx context.Context) error {
-	t.cache, t.state, t.app = cache{}, 0, mf.Append(idApp)
+	t.cache, t.state, t.app = cache{}, 0, pkcs15.AppPath()
 	whole, err := t.hasODF(ctx)
 	if err != nil {
 		return err
@@ -258,7 +252,7 @@ func (t *Token) recognise(ctx context.Context) error {
 		return nil
 	}
 	began := t.cache.odf != nil // an ODF, but unfinished
-	dir, err := t.readFile(ctx, mf.Append(idDIR))
+	dir, err := t.readFile(ctx, mf.Append(pkcs15.FileDIR))
 	if err != nil && !refusal(err) {
 		return err
 	}
