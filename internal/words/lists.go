@@ -118,5 +118,6 @@ var demonstration = []entry{
 	{"demo.use", "Кілтпен қол қою", "Подпись ключом", "The key signs"},
 	{"demo.delete", "Сертификатты кілтімен жою", "Удаление сертификата с ключом", "The certificate is deleted with its key"},
 	{"demo.format", "Токенді пішімдеу", "Форматирование токена", "The token is formatted"},
+	{"demo.exit", "(шығу коды: {code})", "(код завершения: {code})", "(exit code {code})"},
 	{"demo.end", "Көрсетілім аяқталды: бәрі күтілгендей өтті", "Показ окончен: всё прошло как ожидалось", "Done: everything went as expected"},
 }

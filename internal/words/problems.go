@@ -117,8 +117,15 @@ var problems = []entry{
 	{"error.refused", "токен пәрменді орындаудан бас тартты: {sw}", "токен отказался выполнить команду: {sw}", "the token refused a command: {sw}"},
 	{"error.option", "мән рұқсат етілген шектен тыс", "недопустимое значение", "a value is out of bounds"},
 	{
-		"error.name", "мұндай атты токенге жазуға болмайды",
-		"такое имя нельзя записать на токен", "the token cannot take this name",
+		"error.name", "токеннің мұндай аты бола алмайды: {why?empty:ол бос|long:ол тым ұзын|text:онда көрсетілмейтін таңбалар бар|space:ол бос орыннан басталады немесе бос орынмен аяқталады}",
+		"такого имени у токена быть не может: {why?empty:оно пустое|long:оно слишком длинное|text:в нём есть непечатаемые знаки|space:оно начинается или заканчивается пробелом}",
+		"the token cannot have this name: {why?empty:it is empty|long:it is too long|text:it has characters that cannot be shown|space:it begins or ends with a space}",
+	},
+	{"error.directory", "токендегі тізім бүлінген", "список на токене повреждён", "a list on the token is damaged"},
+	{
+		"error.decrypt", "шифрды ашу мүмкін болмады: хабар бұл кілтке немесе бұл тәсілге арналмаған",
+		"не удалось расшифровать: сообщение не для этого ключа или не для этого способа",
+		"cannot decrypt: the message is not for this key or not for this scheme",
 	},
 	{"error.leftovers", "қалдықтар табылды: {n}", "найдено лишнее: {n}", "left over: {n}"},
 
@@ -128,9 +135,20 @@ var problems = []entry{
 		"error.file.kind", "файлда сертификат та, кілт те табылмады",
 		"в файле нет ни сертификата, ни ключа", "the file holds neither a certificate nor a key",
 	},
+	{"error.file.damaged", "файл бүлінген", "файл повреждён", "the file is damaged"},
+	{"error.file.large", "файл тым үлкен", "файл слишком большой", "the file is too large"},
 	{
-		"error.file.key", "файлдағы кілттің алгоритміне токен қолдау көрсетпейді",
+		"error.file.key", "токен файлдағы кілттің алгоритмін қолдамайды",
 		"токен не поддерживает алгоритм ключа из файла", "the token does not take the algorithm of the key in the file",
+	},
+	{
+		"error.file.mismatch", "файлдағы кілт ондағы сертификаттардың ешқайсысына сәйкес келмейді",
+		"ключ из файла не подходит ни к одному сертификату в нём", "the key in the file belongs to no certificate of it",
+	},
+	{"error.file.several", "файлда бірнеше кілт бар", "в файле несколько ключей", "the file holds several keys"},
+	{
+		"error.file.unsupported", "файл бұл бағдарлама оқи алмайтын тәсілмен шифрланған",
+		"файл зашифрован способом, который эта программа не читает", "the file is encrypted in a way that this program does not read",
 	},
 }
 
@@ -237,6 +255,10 @@ var hints = []entry{
 	},
 	{
 		"hint.list", "не бар екенін мына пәрмен көрсетеді: {command}", "что есть, покажет: {command}", "{command} shows what there is",
+	},
+	{
+		"hint.outdated", "оны қазіргі түрге ауыстырыңыз, мысалы: openssl pkcs12 -export",
+		"преобразуйте его в современный вид, например: openssl pkcs12 -export", "bring it into a form of today, for example with openssl pkcs12 -export",
 	},
 	{
 		"hint.password", "құпиясөзді --password-file FILE немесе --password-fd N арқылы беріңіз",

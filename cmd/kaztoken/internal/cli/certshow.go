@@ -144,7 +144,7 @@ func (a *app) certOf(number int, c firmware.Certificate, chosen []byte) certJSON
 		return j
 	}
 	before, after := x.NotBefore.UTC().Format(time.RFC3339), x.NotAfter.UTC().Format(time.RFC3339)
-	j.Subject, j.Issuer, j.Serial = x.Subject.String(), x.Issuer.String(), fmt.Sprintf("%X", x.SerialNumber)
+	j.Subject, j.Issuer, j.Serial = formatSubject(rdnsOf(x.RawSubject)), formatSubject(rdnsOf(x.RawIssuer)), fmt.Sprintf("%X", x.SerialNumber)
 	j.NotBefore, j.NotAfter = &before, &after
 	j.Signature = signatureOf(x)
 	for i, name := range keyUsages {
@@ -271,8 +271,8 @@ func (a *app) printCert(c firmware.Certificate, j certJSON) error {
 		s.line("", w.Text("cert.chosen"))
 	}
 	if x := c.X509; x != nil {
-		s.line(w.Text("cert.subject"), attributes(x.Subject.ToRDNSequence())...)
-		s.line(w.Text("cert.issuer"), attributes(x.Issuer.ToRDNSequence())...)
+		s.line(w.Text("cert.subject"), attributes(rdnsOf(x.RawSubject))...)
+		s.line(w.Text("cert.issuer"), attributes(rdnsOf(x.RawIssuer))...)
 		s.line(w.Text("cert.serial"), j.Serial)
 		s.line(w.Text("cert.validity"), w.DateTime(x.NotBefore.UTC()), w.DateTime(x.NotAfter.UTC()))
 		s.line(w.Text("cert.key"), algorithmOf(c).String())

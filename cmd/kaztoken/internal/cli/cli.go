@@ -155,7 +155,7 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.apduCommand(), a.virtualCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(),
 		a.rulesCommand(), a.versionCommand())
 	return c
 }

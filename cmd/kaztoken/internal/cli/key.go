@@ -34,21 +34,25 @@ or its number in the list. All but the list needs the user PIN: see kaztoken pin
 
 // keyJSON is one key pair in every JSON output.
 type keyJSON struct {
-	Number       int    `json:"number"` // in the list
-	ID           string `json:"id"`     // hexadecimal
-	Label        string `json:"label"`
-	Algorithm    string `json:"algorithm"`
-	Bits         int    `json:"bits"`      // 0 if the token does not say
-	Reference    int    `json:"reference"` // its number in commands to the card
-	Usage        string `json:"usage"`     // PKCS #15 names
-	Local        bool   `json:"local"`     // made on the token
-	Certificates int    `json:"certificates"`
+	Number       int      `json:"number"` // in the list
+	ID           string   `json:"id"`     // hexadecimal
+	Label        string   `json:"label"`
+	Algorithm    string   `json:"algorithm"`
+	Bits         int      `json:"bits"`      // 0 if the token does not say
+	Reference    int      `json:"reference"` // its number in commands to the card
+	Usage        []string `json:"usage"`     // PKCS #15 names
+	Local        bool     `json:"local"`     // made on the token
+	Certificates int      `json:"certificates"`
 }
 
 func keyOf(number int, k firmware.Key) keyJSON {
+	usage := []string{}
+	if k.Usage != 0 {
+		usage = strings.Split(k.Usage.String(), ", ")
+	}
 	return keyJSON{
 		Number: number, ID: fmt.Sprintf("%X", k.ID), Label: k.Label, Algorithm: k.Algorithm, Bits: k.Bits,
-		Reference: int(k.Reference), Usage: k.Usage.String(), Local: k.Local, Certificates: k.Certificates,
+		Reference: int(k.Reference), Usage: usage, Local: k.Local, Certificates: k.Certificates,
 	}
 }
 

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 
 	"kaztoken/ccid"
 	"kaztoken/firmware"
+	"kaztoken/firmware/emu"
+	"kaztoken/internal/certfile"
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/settings"
@@ -95,7 +98,26 @@ var problems = []problem{
 		values: from(func(e *leftoversError) []any { return []any{"n", e.n} }),
 	},
 
+	{is: of(firmware.ErrDirectory), exit: exitFailed, message: "error.directory", hint: "hint.repair", own: ownDetails},
+	{is: of(rsa.ErrDecryption), exit: exitFailed, message: "error.decrypt"},
+
+	// Files with certificates and keys.
+	{is: of(certfile.ErrPassword), exit: exitFailed, message: "error.file.password", hint: "hint.password"},
+	{is: of(certfile.ErrUnknownFormat), exit: exitFailed, message: "error.file.kind", own: ownDetails},
+	{is: of(certfile.ErrMalformed), exit: exitFailed, message: "error.file.damaged", own: ownDetails},
+	{is: of(certfile.ErrTooLarge), exit: exitFailed, message: "error.file.large", own: ownDetails},
+	{is: of(certfile.ErrKeyType), exit: exitFailed, message: "error.file.key", own: ownDetails},
+	{is: of(certfile.ErrKeyMismatch), exit: exitFailed, message: "error.file.mismatch", own: ownDetails},
+	{is: of(certfile.ErrSeveralKeys), exit: exitFailed, message: "error.file.several", own: ownDetails},
+	{is: of(certfile.ErrEncryptedKey), exit: exitFailed, message: "error.file.unsupported", hint: "hint.outdated", own: ownDetails},
+	{is: of(certfile.ErrTooMuchWork), exit: exitFailed, message: "error.file.unsupported", own: ownDetails},
+	{is: of(certfile.ErrUnsupported), exit: exitFailed, message: "error.file.unsupported", hint: "hint.outdated", own: ownDetails},
+
 	// The command line and who types it.
+	{
+		is: as[*firmware.NameError], exit: exitUsage, message: "error.name",
+		values: from(func(e *firmware.NameError) []any { return []any{"why", violationWord(e.Violation)} }),
+	},
 	{is: as[*firmware.OptionError], exit: exitUsage, message: "error.option", own: ownText},
 	{is: as[*host.AmbiguousError], exit: exitUsage, message: "error.ambiguous", own: ownText},
 	{is: as[*host.DriverError], exit: exitUsage, message: "error.driver", own: ownText},
@@ -112,6 +134,7 @@ var problems = []problem{
 	},
 	{is: as[*usageError], exit: exitUsage, message: "error.usage", own: ownText},
 	{is: of(errCancelled), exit: exitFailed, message: "error.cancelled"},
+	{is: of(emu.ErrState), exit: exitFailed, message: "error.file", own: ownText},
 	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.file", own: ownText},
 	{is: as[*fileError], exit: exitFailed, message: "error.file", own: ownText},
 
@@ -227,6 +250,22 @@ func policyWord(p firmware.Policy) string {
 		return "both"
 	}
 	return "unknown"
+}
+
+// violationWord is what is wrong with a name, as the catalogue's choices name
+// it.
+func violationWord(v firmware.NameViolation) string {
+	switch v {
+	case firmware.NameEmpty:
+		return "empty"
+	case firmware.NameTooLong:
+		return "long"
+	case firmware.NameNoText:
+		return "text"
+	case firmware.NameReserved:
+		return "space"
+	}
+	return v.String()
 }
 
 // nothingError: a selector fits nothing that is on the token.

@@ -215,21 +215,77 @@ func marshalSubject(name pkix.RDNSequence) ([]byte, error) {
 	return der, nil
 }
 
+// rdnsOf reads a name out of a certificate. Package x509 has read it before, and
+// keeps some attributes only of those it does not know.
+func rdnsOf(raw []byte) pkix.RDNSequence {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(raw, &name); err != nil || len(rest) > 0 {
+		return nil
+	}
+	return name
+}
+
 // attributes spells a name for a person, an attribute to a string, in the order
 // of the sequence.
 func attributes(name pkix.RDNSequence) []string {
 	var all []string
 	for _, set := range name {
 		for _, a := range set {
-			kind := a.Type.String()
-			for _, t := range attributeTypes {
-				if t.oid == kind {
-					kind = t.name
-					break
-				}
-			}
-			all = append(all, fmt.Sprintf("%s=%v", kind, a.Value))
+			all = append(all, attributeName(a.Type)+"="+attributeText(a.Value))
 		}
 	}
 	return all
+}
+
+// formatSubject writes a name as RFC 4514 does, so that parseSubject reads it.
+func formatSubject(name pkix.RDNSequence) string {
+	var b strings.Builder
+	for i := len(name) - 1; i >= 0; i-- {
+		for j, a := range name[i] {
+			switch {
+			case j > 0:
+				b.WriteByte('+')
+			case b.Len() > 0:
+				b.WriteByte(',')
+			}
+			b.WriteString(attributeName(a.Type) + "=" + escape(attributeText(a.Value)))
+		}
+	}
+	return b.String()
+}
+
+func attributeName(oid asn1.ObjectIdentifier) string {
+	dotted := oid.String()
+	for _, t := range attributeTypes {
+		if t.oid == dotted {
+			return t.name
+		}
+	}
+	return dotted
+}
+
+// attributeText is a value as text, as far as it is one.
+func attributeText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case asn1.RawValue:
+		return string(v.Bytes)
+	}
+	return fmt.Sprint(v)
+}
+
+// escape puts a backslash where RFC 4514 §2.4 wants one, and where a value
+// would not come back from parseSubject.
+func escape(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		last := i+utf8.RuneLen(r) == len(s)
+		switch {
+		case strings.ContainsRune(`"+,;<>\`, r), r == '#' && i == 0, r == ' ' && (i == 0 || last):
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
