@@ -4,10 +4,16 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +63,9 @@ func TestMachine(t *testing.T) {
 	}
 	share := t.TempDir()
 	build(ctx, t, share)
+	if err := makeIdentity(share); err != nil {
+		t.Fatal(err)
+	}
 	if err := makeCertificates(ctx, parts, filepath.Join(share, "nss")); err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +164,31 @@ func makeCertificates(ctx context.Context, parts *vm.Parts, dir string) error {
 		}
 	}
 	return nil
+}
+
+// makeIdentity makes an RSA-2048 key and a certificate of it, identity.key and
+// identity.pem: in the machine that takes a while.
+func makeIdentity(dir string) error {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "identity"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "identity.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600),
+		os.WriteFile(filepath.Join(dir, "identity.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644),
+	)
 }
 
 // skip skips the test and leaves a mark that says so.

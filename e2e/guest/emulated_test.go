@@ -26,7 +26,7 @@ func TestEmulatedReader(t *testing.T) {
 	var atr []byte
 	var want []stockAnswer
 	withEmulatedReader(t, func(usb.Info, usb.Interface) (err error) {
-		defer startPCSCD(t)()
+		defer startPCSCD(t, onlyUSB)()
 		var clientATR []byte
 		if clientATR, want, err = stock(t, emulatedName, apdus, emulatedPause); err != nil {
 			return err

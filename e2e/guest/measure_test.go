@@ -171,7 +171,7 @@ func measureOurs(t *testing.T, d driver, dev usb.Info, ifc usb.Interface, apdu [
 
 func measureStock(t *testing.T, apdu []byte, n int) []time.Duration {
 	t.Helper()
-	defer startPCSCD(t)()
+	defer startPCSCD(t, onlyUSB)()
 	_, answers, err := stock(t, "Rutoken", slices.Repeat([][]byte{apdu}, n), 0)
 	if err != nil {
 		t.Fatal(err)

@@ -290,7 +290,7 @@ func TestHeldByPCSCD(t *testing.T) {
 	k := newToken(t, ccidsim.RutokenECP)
 	k.plug(t)
 	dev, ifc := k.appear(t)
-	stop := startPCSCD(t)
+	stop := startPCSCD(t, onlyUSB)
 	holder := await(t, "pcscd to open the token", func() (udev.Holder, bool) {
 		holders, err := udev.Holders(udev.Proc(), dev.Bus, dev.Addr)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -16,12 +17,17 @@ import (
 	"time"
 )
 
-// startPCSCD runs the stock smart-card service with the stock CCID driver until
-// the end of the test, or until the returned function is called.
-func startPCSCD(t testing.TB) (stop func()) {
+// onlyUSB is the configuration of a pcscd that has no readers but those it finds
+// on USB.
+const onlyUSB = os.DevNull
+
+// startPCSCD runs the stock smart-card service with the stock drivers until the
+// end of the test, or until the returned function is called. readers is the file
+// that configures the readers it cannot find by itself.
+func startPCSCD(t testing.TB, readers string) (stop func()) {
 	t.Helper()
 	var log bytes.Buffer
-	cmd := exec.Command("/usr/sbin/pcscd", "--foreground")
+	cmd := exec.Command("/usr/sbin/pcscd", "--foreground", "--config", readers)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -38,7 +44,8 @@ func startPCSCD(t testing.TB) (stop func()) {
 		defer killed.Stop()
 		cmd.Wait()
 		if t.Failed() {
-			t.Logf("pcscd said:\n%s", log.Bytes())
+			lines := strings.SplitAfter(log.String(), "\n")
+			t.Logf("pcscd said last:\n%s", strings.Join(lines[max(0, len(lines)-20):], ""))
 		}
 	}
 	t.Cleanup(stop)

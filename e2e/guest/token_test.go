@@ -26,10 +26,18 @@ type token struct {
 	helper  *helper
 }
 
-// newToken starts a token of that profile, not plugged in yet.
+// newToken starts a token of that profile, not plugged in yet. What is written
+// on it is gone when it is unplugged.
 func newToken(t testing.TB, p ccidsim.Profile) *token {
 	t.Helper()
 	return &token{p, startHelper(t, "device", "PROFILE="+p.Name)}
+}
+
+// newLastingToken is newToken of one that keeps what is written on it, in the
+// file at path.
+func newLastingToken(t testing.TB, p ccidsim.Profile, path string) *token {
+	t.Helper()
+	return &token{p, startHelper(t, "device", "PROFILE="+p.Name, "STATE="+path)}
 }
 
 // plug plugs the token in. It returns when the kernel has taken the connection;
@@ -119,10 +127,14 @@ func serveDevice() error {
 	go server.Serve(listener)
 
 	var device *ccidsim.Device
+	unplugged := func() error { return nil }
 	return serve(func(command string, args []string) (string, error) {
 		switch command {
 		case "plug":
-			device = newDevice(profile)
+			var err error
+			if device, unplugged, err = newDevice(profile, os.Getenv("STATE")); err != nil {
+				return "", err
+			}
 			id, err := server.Add(device)
 			if err != nil {
 				return "", err
@@ -135,19 +147,27 @@ func serveDevice() error {
 			return fmt.Sprint("port ", port), err
 		case "unplug":
 			device.Unplug()
-			return "unplugged", nil
+			return "unplugged", unplugged()
 		}
 		return "", fmt.Errorf("%s: no such command", command)
 	})
 }
 
-// newDevice makes the reader of a profile, with a card in every slot.
-func newDevice(p ccidsim.Profile) *ccidsim.Device {
+// newDevice makes the reader of a profile, with a card in every slot, or with the
+// one whose state is in a file. The function lets go of that file.
+func newDevice(p ccidsim.Profile, state string) (*ccidsim.Device, func() error, error) {
+	if state != "" {
+		card, err := emu.Open(state, emu.WithATR(p.ATR))
+		if err != nil {
+			return nil, nil, err
+		}
+		return ccidsim.New(p, card), card.Close, nil
+	}
 	var cards []ccidsim.Card
 	for range int(p.Interface.Reader.MaxSlotIndex) + 1 {
 		cards = append(cards, emu.New(emu.WithATR(p.ATR)))
 	}
-	return ccidsim.New(p, cards...)
+	return ccidsim.New(p, cards...), func() error { return nil }, nil
 }
 
 func profileNamed(name string) (ccidsim.Profile, error) {
