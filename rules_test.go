@@ -33,6 +33,8 @@ var rooms = []room{
 		"a padding is arithmetic over blocks; whoever owns the key does the rest"},
 	{"internal/certfile", nil,
 		"a person's file is parsed in one small place, by code that can be read whole"},
+	{"internal/kzpki", nil,
+		"what a certificate says is read from it alone, and put into words elsewhere"},
 	{"internal/words", nil,
 		"the catalogue serves commands and panel alike and knows neither"},
 	{"internal/settings", nil,
