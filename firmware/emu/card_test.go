@@ -296,6 +296,66 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// An option outside its limits is a mistake of the program.
+func TestOptionLimits(t *testing.T) {
+	for name, option := range map[string]func() Option{
+		"label":         func() Option { return WithLabel(strings.Repeat("n", 33)) },
+		"PIN reference": func() Option { return WithPIN(3, []byte("123456"), 1) },
+		"empty PIN":     func() Option { return WithPIN(1, nil, 1) },
+		"long PIN":      func() Option { return WithPIN(1, make([]byte, 33), 1) },
+		"no tries":      func() Option { return WithPIN(1, []byte("123456"), 0) },
+		"11 tries":      func() Option { return WithPIN(1, []byte("123456"), 11) },
+		"no minimum":    func() Option { return WithMinPINLength(1, 0) },
+		"minimum 32":    func() Option { return WithMinPINLength(1, 32) },
+		"minimum of 0":  func() Option { return WithMinPINLength(0, 6) },
+		"policy 0":      func() Option { return WithPolicy(0) },
+		"policy 4":      func() Option { return WithPolicy(4) },
+		"scratch -1":    func() Option { return WithScratchSize(-1) },
+		"scratch 32769": func() Option { return WithScratchSize(1<<15 + 1) },
+		"memory -1":     func() Option { return WithFreeMemory(-1) },
+		"memory 262145": func() Option { return WithFreeMemory(262145) },
+		"data object":   func() Option { return WithDataObject(0x8B, make([]byte, 256)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("it was taken")
+				}
+			}()
+			option()
+		})
+	}
+}
+
+// What the caller gave to an option stays the caller's.
+func TestOptionsCopy(t *testing.T) {
+	pin, value := []byte("secret"), []byte{1, 2}
+	opts := []Option{WithPIN(2, pin, 3), WithDataObject(0x8B, value)}
+	clear(pin)
+	clear(value)
+	play(t, New(opts...),
+		"00 20 00 02 06 73 65 63 72 65 74", done,
+		"00 CA 01 8B 00", "01 02 90 00")
+}
+
+// A label, PIN lengths and policy are in the files and in what PKCS #15 says of
+// them.
+func TestFactoryOptions(t *testing.T) {
+	c := New(WithLabel("Ключ"), WithMinPINLength(1, 7), WithMinPINLength(2, 12), WithPIN(2, []byte("123"), 4), WithPolicy(2))
+	play(t, c,
+		"00 A4 08 00 06 10 00 10 00 00 01 00", fcp("00 08", "10 00", "00 01", "01 07 01 AA 00 00", "43 FF 01 00 00 00 00 FF")+" 90 00",
+		"00 A4 08 00 06 10 00 10 00 00 02 00", fcp("00 03", "10 00", "00 02", "01 03 01 44 00 00", "43 01 02 00 00 00 00 FF")+" 90 00",
+		"00 A4 00 0C 02 3F 00", done,
+		"00 A4 00 0C 02 2F 00", done,
+		"00 B0 00 00 20", "61 1E 4F 0C A0 00 00 00 63 50 4B 43 53 2D 31 35 50 08 D0 9A D0 BB D1 8E D1 87 51 04 3F 00 50 00 90 00",
+		"00 A4 08 0C 04 50 00 60 05", done,
+		"00 B0 00 2E 03", "02 01 07 90 00",
+		"00 B0 00 5F 03", "02 01 03 90 00",
+		"00 A4 08 0C 04 50 00 50 32", done,
+		"00 B0 00 0F 15", "0C 09 41 6B 74 69 76 20 43 6F 2E 80 08 D0 9A D0 BB D1 8E D1 87 90 00",
+	)
+}
+
 // The sizes at which length fields and packets change.
 func TestEchoSizes(t *testing.T) {
 	c := New()
@@ -336,6 +396,9 @@ func TestIncoming(t *testing.T) {
 		want     bool
 	}{
 		{0x00, 0xA4, true}, {0x00, 0xD6, true}, {0x00, 0x20, true}, {0x80, 0xEE, true},
+		{0x00, 0x22, true}, {0x00, 0x24, true}, {0x10, 0x24, true}, {0x00, 0x2A, true}, {0x10, 0x2A, true},
+		{0x00, 0x46, true}, {0x00, 0xE0, true}, {0x00, 0xE4, true},
+		{0x00, 0x2C, false}, {0x00, 0x84, false}, {0x80, 0x8A, false}, {0x00, 0xC0, false},
 		{0x00, 0xB0, false}, {0x00, 0xCA, false}, {0x80, 0xEC, false}, {0x80, 0xA4, false}, {0xA0, 0xA4, false},
 	} {
 		if got := New().Incoming(tt.cla, tt.ins); got != tt.want {
