@@ -3,16 +3,12 @@ package firmware
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rsa"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 
 	"kaztoken/firmware/pkcs15"
 	"kaztoken/internal/iso7816"
-	"kaztoken/internal/rsapad"
 )
 
 // FindingKind is what [Token.Check] finds.
@@ -73,6 +69,8 @@ type Finding struct {
 	Directory  pkcs15.DirType
 	Label      string // of the entry, if there is one
 	Repairable bool   // by [Token.Repair]
+
+	inODF bool // the entry is one of the ODF
 }
 
 // Check compares what is on the token with what its directories say. It changes
@@ -110,9 +108,24 @@ type survey struct {
 	loneFiles    []File // of objects, no entry names them
 	loneDirs     []File // directories that the ODF does not name
 	there        map[string]bool
+	// unclear: a directory is damaged or gone, or an entry not understood, so that
+	// what seems to be a leftover may not be one. Nothing is deleted then.
+	unclear bool
 }
 
 func (s *survey) find(f Finding) { s.findings = append(s.findings, f) }
+
+// isThere reports whether there is a file, if need be by asking the card.
+func (t *Token) isThere(ctx context.Context, s *survey, p pkcs15.Path) (bool, error) {
+	if s.there[string(p)] {
+		return true, nil
+	}
+	_, err := t.selectFile(ctx, p)
+	if errors.Is(err, iso7816.ErrNotFound) {
+		return false, nil
+	}
+	return true, passRefusal(err)
+}
 
 func (t *Token) survey(ctx context.Context) (*survey, error) {
 	t.cache = cache{} // what was kept is not evidence
@@ -192,13 +205,33 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 	if err != nil {
 		return err
 	}
+	damaged := func(dt pkcs15.DirType, d *directory) {
+		if d.damage != nil {
+			s.unclear = true
+			s.find(Finding{Kind: FindingDamagedDirectory, Path: d.path, Directory: dt, Repairable: true})
+		}
+	}
+	damaged(0, odf)
 	names, err := pkcs15.ParseODF(odf.entries())
 	if err != nil {
 		return err
 	}
 	for _, e := range names {
-		if p := e.Path.Absolute(t.app); e.Err == nil && slices.Contains(listTypes, e.Type) && !s.there[string(p)] {
-			s.find(Finding{Kind: FindingMissingFile, Path: p, Directory: e.Type})
+		if e.Err != nil {
+			s.unclear = true
+			continue
+		}
+		if !slices.Contains(listTypes, e.Type) {
+			continue
+		}
+		p := e.Path.Absolute(t.app)
+		there, err := t.isThere(ctx, s, p)
+		if err != nil {
+			return err
+		}
+		if !there {
+			s.unclear = true
+			s.find(Finding{Kind: FindingMissingFile, Path: p, Directory: e.Type, Repairable: true, inODF: true})
 		}
 	}
 	for _, dt := range listTypes {
@@ -207,9 +240,7 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 			return err
 		}
 		for _, d := range dirs {
-			if d.damage != nil {
-				s.find(Finding{Kind: FindingDamagedDirectory, Path: d.path, Directory: dt, Repairable: true})
-			}
+			damaged(dt, d)
 		}
 	}
 	return nil
@@ -217,29 +248,28 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 
 // surveyEntries looks for entries whose file is gone.
 func (t *Token) surveyEntries(ctx context.Context, s *survey) error {
-	check := func(dt pkcs15.DirType, p pkcs15.Path, label string) error {
+	check := func(dt pkcs15.DirType, e pkcs15.Entry, p pkcs15.Path, label string) error {
+		if e.Err != nil {
+			s.unclear = s.unclear || len(p) == 0
+			return nil
+		}
 		if len(p) < 2 || len(p)%2 != 0 {
 			return nil
 		}
 		p = p.Absolute(t.app)
-		if s.there[string(p)] {
-			return nil
+		there, err := t.isThere(ctx, s, p)
+		if err == nil && !there {
+			s.find(Finding{Kind: FindingMissingFile, Path: p, Directory: dt, Label: label, Repairable: true})
 		}
-		if _, err := t.selectFile(ctx, p); err == nil || !errors.Is(err, iso7816.ErrNotFound) {
-			return passRefusal(err) // it is in another DF
-		}
-		s.find(Finding{Kind: FindingMissingFile, Path: p, Directory: dt, Label: label, Repairable: true})
-		return nil
+		return err
 	}
 	privates, err := privateKeys(ctx, t)
 	if err != nil {
 		return err
 	}
 	for _, e := range privates {
-		if e.Err == nil {
-			if err := check(pkcs15.PrKDF, e.Path, e.Label); err != nil {
-				return err
-			}
+		if err := check(pkcs15.PrKDF, e.Entry, e.Path, e.Label); err != nil {
+			return err
 		}
 	}
 	publics, err := publicKeys(ctx, t)
@@ -247,10 +277,8 @@ func (t *Token) surveyEntries(ctx context.Context, s *survey) error {
 		return err
 	}
 	for _, e := range publics {
-		if e.Err == nil {
-			if err := check(pkcs15.PuKDF, e.Path, e.Label); err != nil {
-				return err
-			}
+		if err := check(pkcs15.PuKDF, e.Entry, e.Path, e.Label); err != nil {
+			return err
 		}
 	}
 	certs, err := certificates(ctx, t)
@@ -258,10 +286,8 @@ func (t *Token) surveyEntries(ctx context.Context, s *survey) error {
 		return err
 	}
 	for _, e := range certs {
-		if e.Err == nil {
-			if err := check(pkcs15.CDF, e.Path, e.Label); err != nil {
-				return err
-			}
+		if err := check(pkcs15.CDF, e.Entry, e.Path, e.Label); err != nil {
+			return err
 		}
 	}
 	data, err := dataObjects(ctx, t)
@@ -269,10 +295,8 @@ func (t *Token) surveyEntries(ctx context.Context, s *survey) error {
 		return err
 	}
 	for _, e := range data {
-		if e.Err == nil {
-			if err := check(pkcs15.DODF, e.Path, e.Label); err != nil {
-				return err
-			}
+		if err := check(pkcs15.DODF, e.Entry, e.Path, e.Label); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -302,6 +326,10 @@ func (t *Token) surveyKeys(ctx context.Context, s *survey, privates, publics []F
 			listed[string(p)] = true
 			listed[string(publicDF.Append(p.ID()))] = true // the other half
 		}
+		if k.Reference > 0 && k.Reference <= 0xFF {
+			listed[string(pkcs15.PrivateKeyPath(byte(k.Reference)))] = true
+			listed[string(pkcs15.PublicKeyPath(byte(k.Reference)))] = true
+		}
 		if k.Err == nil && k.Kind == pkcs15.KeyRSA &&
 			!slices.ContainsFunc(entries, func(e pkcs15.PublicKey) bool { return e.Err == nil && bytes.Equal(e.ID, k.ID) }) {
 			s.bareKeys = append(s.bareKeys, k)
@@ -323,11 +351,11 @@ func (t *Token) surveyKeys(ctx context.Context, s *survey, privates, publics []F
 		if len(s.lonePublics) > 0 {
 			kind = FindingUnlistedKey
 		}
-		s.find(Finding{Kind: kind, Path: f.Path, Directory: pkcs15.PrKDF, Repairable: true})
+		s.find(Finding{Kind: kind, Path: f.Path, Directory: pkcs15.PrKDF, Repairable: !s.unclear || kind == FindingUnlistedKey})
 	}
 	for _, f := range publics {
 		if f.Kind == KindRSF && !listed[string(f.Path)] && !s.there[string(secretDF.Append(f.Path.ID()))] {
-			s.find(Finding{Kind: FindingLeftoverKey, Path: f.Path, Directory: pkcs15.PuKDF, Repairable: true})
+			s.find(Finding{Kind: FindingLeftoverKey, Path: f.Path, Directory: pkcs15.PuKDF, Repairable: !s.unclear})
 		}
 	}
 	return nil
@@ -363,223 +391,21 @@ func (t *Token) surveyFiles(ctx context.Context, s *survey, files []File) error 
 		switch {
 		case id >= pkcs15.FilePublicKey && id <= pkcs15.FilePrivateData|^uint16(objectKindMask):
 			s.loneFiles = append(s.loneFiles, f)
-		case slices.ContainsFunc(listTypes, func(dt pkcs15.DirType) bool { return id&^shadowBit == dt.Path().ID() }):
+		case isDirectoryID(id):
 			s.loneDirs = append(s.loneDirs, f)
 		default:
 			continue // not of ours
 		}
-		s.find(Finding{Kind: FindingLeftoverFile, Path: f.Path, Repairable: true})
+		s.find(Finding{Kind: FindingLeftoverFile, Path: f.Path, Repairable: !s.unclear})
 	}
 	return nil
 }
 
-// Repair clears what [Token.Check] finds, or completes it: a key whose files are
-// whole is listed if a signature proves that its halves belong together, what
-// nothing refers to is deleted, an entry whose file is gone is removed. The user
-// has to be logged in. It looks again by itself, and does nothing else.
-func (t *Token) Repair(ctx context.Context) error {
-	err := t.operation(ctx, func(ctx context.Context) error {
-		if err := t.need(OpRepair, User); err != nil {
-			return err
-		}
-		s, err := t.survey(ctx)
-		if err != nil {
-			return err
-		}
-		return t.repair(ctx, s)
+// isDirectoryID reports whether directories of this package are made under a
+// file identifier.
+func isDirectoryID(id uint16) bool {
+	return slices.ContainsFunc(listTypes, func(dt pkcs15.DirType) bool {
+		p := dt.Path()
+		return p != nil && id&^shadowBit == p.ID()
 	})
-	if err != nil {
-		return fmt.Errorf("repair: %w", err)
-	}
-	return nil
-}
-
-func (t *Token) repair(ctx context.Context, s *survey) error {
-	for _, f := range s.findings {
-		if f.Kind == FindingDamagedDirectory {
-			if err := t.mendDirectory(ctx, f.Directory, f.Path); err != nil {
-				return err
-			}
-		}
-	}
-	// Before anything is listed: a directory of that name may be made by it.
-	if err := t.deleteFiles(ctx, s.loneDirs); err != nil {
-		return err
-	}
-	if err := t.listPrivates(ctx, s); err != nil {
-		return err
-	}
-	if err := t.listPublics(ctx, s); err != nil {
-		return err
-	}
-	for _, f := range s.findings {
-		var err error
-		switch f.Kind {
-		case FindingMissingFile:
-			if f.Repairable {
-				err = t.dropEntry(ctx, f)
-			}
-		case FindingLeftoverKey:
-			if f.Directory == pkcs15.PuKDF {
-				err = t.deleteIfThere(ctx, f.Path)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, f := range s.lonePrivates {
-		if err := t.deleteIfThere(ctx, f.Path); err != nil {
-			return err
-		}
-		if err := t.deleteIfThere(ctx, publicDF.Append(f.Path.ID())); err != nil {
-			return err
-		}
-	}
-	if err := t.deleteFiles(ctx, s.loneFiles); err != nil {
-		return err
-	}
-	return t.touch(ctx)
-}
-
-func (t *Token) deleteFiles(ctx context.Context, files []File) error {
-	for _, f := range files {
-		if err := t.deleteIfThere(ctx, f.Path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mendDirectory puts an end behind the entries that can be read.
-func (t *Token) mendDirectory(ctx context.Context, dt pkcs15.DirType, p pkcs15.Path) error {
-	dirs, err := t.directories(ctx, dt)
-	if err != nil {
-		return err
-	}
-	for _, d := range dirs {
-		if d.path.Equal(p) && d.damage != nil {
-			if _, err := t.selectFile(ctx, p); err != nil {
-				return err
-			}
-			if err := t.update(ctx, d.end, []byte{0}); err != nil {
-				return err
-			}
-			d.content, d.damage = append(d.content[:d.end], 0), nil
-		}
-	}
-	return nil
-}
-
-// dropEntry removes the entries of a file that is gone.
-func (t *Token) dropEntry(ctx context.Context, f Finding) error {
-	gone := func(p pkcs15.Path) bool { return p.Absolute(t.app).Equal(f.Path) }
-	match := map[pkcs15.DirType]func(pkcs15.Entry) bool{
-		pkcs15.PrKDF: func(e pkcs15.Entry) bool { k, ok := one(e, pkcs15.ParsePrKDF); return ok && gone(k.Path) },
-		pkcs15.PuKDF: func(e pkcs15.Entry) bool { k, ok := one(e, pkcs15.ParsePuKDF); return ok && gone(k.Path) },
-		pkcs15.CDF:   func(e pkcs15.Entry) bool { c, ok := one(e, pkcs15.ParseCDF); return ok && gone(c.Path) },
-		pkcs15.DODF:  func(e pkcs15.Entry) bool { d, ok := one(e, pkcs15.ParseDODF); return ok && gone(d.Path) },
-	}[f.Directory]
-	types := []pkcs15.DirType{f.Directory}
-	switch f.Directory {
-	case pkcs15.CDF:
-		types = certificateTypes
-	case pkcs15.PuKDF:
-		types = append(types, pkcs15.TPuKDF)
-	}
-	for _, dt := range types {
-		if err := t.removeEntries(ctx, dt, match); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// listPrivates lists private keys whose public key is listed already: what an
-// interruption just before the last step of making a key leaves behind.
-func (t *Token) listPrivates(ctx context.Context, s *survey) error {
-	for _, e := range s.lonePublics {
-		der := e.Direct
-		if der == nil {
-			var err error
-			if der, err = t.content(ctx, e.Path.Absolute(t.app)); err != nil {
-				if !refusal(err) {
-					return err
-				}
-				continue
-			}
-		}
-		pub, err := parsePublicKey(der)
-		if err != nil {
-			continue
-		}
-		for i, f := range s.lonePrivates {
-			k := pkcs15.NewPrivateKey(e.Label, e.ID, byte(f.Path.ID()), pub.N.BitLen(), pkcs15.AccessImported)
-			fits, err := t.belongs(ctx, keyOf(k, t.app), pub)
-			if err != nil {
-				return err
-			}
-			if !fits {
-				continue
-			}
-			if err := t.add(ctx, pkcs15.PrKDF, k.AppendTo(nil)); err != nil {
-				return err
-			}
-			s.lonePrivates = slices.Delete(s.lonePrivates, i, i+1)
-			break
-		}
-	}
-	return nil
-}
-
-// listPublics lists public keys that are in a file of their own while their
-// private key is listed: what an interrupted deletion leaves behind.
-func (t *Token) listPublics(ctx context.Context, s *survey) error {
-	for _, k := range s.bareKeys {
-		for i, f := range s.loneFiles {
-			if f.Path.ID()&objectKindMask != pkcs15.FilePublicKey {
-				continue
-			}
-			content, err := t.content(ctx, f.Path)
-			if err != nil {
-				if !refusal(err) {
-					return err
-				}
-				continue
-			}
-			pub, err := parsePublicKey(content)
-			if err != nil {
-				continue
-			}
-			fits, err := t.belongs(ctx, keyOf(k, t.app), pub)
-			if err != nil {
-				return err
-			}
-			if !fits {
-				continue
-			}
-			e := pkcs15.NewPublicKey(k.Label, k.ID, k.Bits, f.Path)
-			if err := t.add(ctx, pkcs15.PuKDF, e.AppendTo(nil)); err != nil {
-				return err
-			}
-			s.loneFiles = slices.Delete(s.loneFiles, i, i+1)
-			break
-		}
-	}
-	return nil
-}
-
-// belongs makes a signature to see whether a private key belongs to a public
-// one. A refusal means no: an RSF that was never filled cannot sign.
-func (t *Token) belongs(ctx context.Context, k Key, pub *rsa.PublicKey) (bool, error) {
-	digest := sha256.Sum256([]byte("does this key belong to that one"))
-	block, err := rsapad.SignPKCS1v15(pub.Size(), crypto.SHA256, digest[:])
-	if err != nil {
-		return false, nil
-	}
-	sig, err := t.compute(ctx, k, templateSign, psoSignature, psoToSign, block)
-	if err != nil {
-		return false, passRefusal(err)
-	}
-	return rsa.VerifyPKCS1v15(pub, crypto.SHA256, digest[:], sig) == nil, nil
 }
