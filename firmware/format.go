@@ -138,8 +138,9 @@ func (t *Token) Format(ctx context.Context, o FormatOptions, progress Progress) 
 		}
 		t.cache, t.state = cache{}, StateHalf
 		if err := f.run(ctx, progress); err != nil {
-			// Whatever is left, it is not what it was.
-			if now := t.recognise(context.WithoutCancel(ctx)); now != nil {
+			// Whatever is left, it is not what it was, and nobody is logged in.
+			ctx = context.WithoutCancel(ctx)
+			if t.resetAccessRights(ctx) != nil || t.recognise(ctx) != nil {
 				t.state = StateHalf
 			}
 			return err
