@@ -175,8 +175,8 @@ func (s *settings) dir() []byte {
 // each time.
 const lastUpdate = "20200101000000Z"
 
-// tokenInfo is EF(TokenInfo): version, serial, manufacturer, label, flags (PRN
-// generation, login required as OpenSC codes them), time of last update.
+// tokenInfo is EF(TokenInfo): version, serial, manufacturer, label, flags (EID
+// compliant, as OpenSC says), time of last update.
 func (s *settings) tokenInfo() []byte {
 	return tlv(0x30,
 		tlv(0x02, []byte{0}),
