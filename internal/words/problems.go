@@ -213,8 +213,8 @@ var hints = []entry{
 		"this token takes APDUs of up to {max} bytes: send longer data in parts, with bit 5 of CLA set in all but the last (command chaining)",
 	},
 	{
-		"hint.pin.file", "ПИН кодты {flag} FILE немесе {fd} N арқылы беріңіз",
-		"передайте PIN-код через {flag} FILE или {fd} N", "give the PIN with {flag} FILE or {fd} N",
+		"hint.secret", "ПИН кодты немесе құпиясөзді былай беріңіз: {file} немесе {fd}",
+		"передайте PIN-код или пароль так: {file} или {fd}", "give the PIN or password with {file} or {fd}",
 	},
 	{
 		"hint.yes", "келісетін болсаңыз, --yes қосыңыз", "если согласны, добавьте --yes", "if you agree, add --yes",

@@ -8,7 +8,7 @@ var frame = []entry{
 	{"frame.hint", "кеңес", "подсказка", "hint"},
 	{"frame.details", "толығырақ", "подробности", "details"},
 	{"frame.warning", "ескерту", "предупреждение", "warning"},
-	{"frame.help", "{command} --help пәрмені көмек көрсетеді", "справка: {command} --help", "{command} --help shows how"},
+	{"frame.help", "қараңыз: {command} --help", "см. {command} --help", "see {command} --help"},
 	{"yes", "иә", "да", "yes"},
 	{"no", "жоқ", "нет", "no"},
 	{"unknown", "белгісіз", "неизвестно", "unknown"},

@@ -114,6 +114,9 @@ func (a *app) check(ctx context.Context, t *token, l *loginFlags, q *confirmatio
 func (a *app) findingLines(found []firmware.Finding) []string {
 	var lines []string
 	for _, f := range found {
+		if f.Kind == firmware.FindingHalfFormatted {
+			continue // the error says it
+		}
 		line := fmt.Sprintf("%s: %v", a.words.Text("finding", "kind", findingWord(f.Kind)), f.Path)
 		if f.Label != "" {
 			line += " " + f.Label

@@ -74,6 +74,7 @@ type app struct {
 func Main(ctx context.Context, env Env, args []string) int {
 	a := &app{Env: env}
 	root := a.root()
+	a.lang = langIn(args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {
@@ -88,6 +89,23 @@ func Main(ctx context.Context, env Env, args []string) int {
 	}
 	a.complain(err, help)
 	return exitCode(err)
+}
+
+// langIn finds --lang before the command line is understood, so that a mistake
+// in it is told in that language, too.
+func langIn(args []string) (lang string) {
+	for i, a := range args {
+		if value, ok := strings.CutPrefix(a, "--lang="); ok {
+			lang = value
+		}
+		if a == "--lang" && i+1 < len(args) {
+			lang = args[i+1]
+		}
+		if a == "--" {
+			break
+		}
+	}
+	return lang
 }
 
 // levels are the values of --log-level, the default first.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -32,8 +31,8 @@ the command; nothing is tried again.`,
 }
 
 // needsSubcommand is what a command that only holds others does.
-func needsSubcommand(c *cobra.Command, _ []string) error {
-	return &usageError{fmt.Errorf("%s: a further word says what to do", c.CommandPath())}
+func needsSubcommand(*cobra.Command, []string) error {
+	return &usageError{errors.New("a further word says what to do")}
 }
 
 // pinJSON is the state of one PIN. Numbers that the token does not tell are -1.

@@ -164,7 +164,7 @@ func (a *app) askSecret(ctx context.Context, s *secretFlags, twice bool, prompt 
 	if b != nil || err != nil {
 		return b, err
 	}
-	instead := noTerminalError{"hint.pin.file", []any{"flag", "--" + s.name + "-file", "fd", "--" + s.name + "-fd"}}
+	instead := noTerminalError{"hint.secret", []any{"file", "--" + s.name + "-file FILE", "fd", "--" + s.name + "-fd N"}}
 	err = a.withConsole(instead, func(c Console) error {
 		fmt.Fprint(c, a.words.Text(prompt, values...))
 		if b, err = c.ReadSecret(ctx); err != nil {

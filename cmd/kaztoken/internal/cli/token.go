@@ -96,6 +96,9 @@ const few = 3
 // PIN. The PIN is compared once: a wrong one ends the command.
 func (a *app) login(ctx context.Context, t *token, r firmware.Role, l *loginFlags) (firmware.LoginResult, error) {
 	none := firmware.LoginResult{}
+	if s := t.State(); s == firmware.StateWiped || s == firmware.StateHalf {
+		return none, &firmware.StateError{Op: firmware.OpLogin, State: s}
+	}
 	s, err := t.PINStatus(ctx, r)
 	if err != nil {
 		return none, err

@@ -95,3 +95,6 @@ issue head 20240101000000Z 20250101000000Z 1002 ca.key -cert ca.pem
 
 openssl pkcs12 -export -inkey "$work/person.key" -in "$work/person.pem" -certfile "$work/ca.pem" -passout pass:Qazaqstan2024 -out ../demo.p12
 openssl x509 -in "$work/head.pem" -outform der -out head.cer
+# A key that the software token "generates", and one of another length to import.
+openssl genrsa -traditional -out generated.pem 2048
+openssl genrsa -traditional -out small.pem 1024
