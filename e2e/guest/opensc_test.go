@@ -31,10 +31,9 @@ app opensc-pkcs11 {
 }
 `
 
-// A step is one run of a program that this project has no part in, and what it
-// has to say.
+// A step is one run of a program, and what it has to say.
 type step struct {
-	run  string // program and arguments, apart by blanks
+	run  string // program and arguments, apart by blanks; 'one argument'
 	code int    // its exit code
 
 	// prints are pieces of what it prints, standard error last, in this order;
@@ -44,8 +43,9 @@ type step struct {
 
 // opensc runs steps in a directory of their own.
 type opensc struct {
-	dir string
-	env []string
+	dir      string
+	env      []string
+	kaztoken string // where the program of that name lies
 }
 
 func newOpenSC(t testing.TB) *opensc {
@@ -56,6 +56,10 @@ func newOpenSC(t testing.TB) *opensc {
 		t.Fatal(err)
 	}
 	o.env = append(os.Environ(), "OPENSC_CONF="+conf, "LC_ALL=C")
+	var err error
+	if o.kaztoken, err = filepath.Abs("kaztoken"); err != nil {
+		t.Fatal(err)
+	}
 	return o
 }
 
@@ -64,7 +68,10 @@ func (o *opensc) run(t testing.TB, s step) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), stockLimit)
 	defer cancel()
-	words := strings.Fields(s.run)
+	words := s.words()
+	if words[0] == "kaztoken" {
+		words[0] = o.kaztoken
+	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir, cmd.Env = o.dir, o.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -80,6 +87,24 @@ func (o *opensc) run(t testing.TB, s step) string {
 		t.Fatalf("%s: %s; it said:\n%s", s.run, problem, said)
 	}
 	return said
+}
+
+func (o *opensc) runAll(t testing.TB, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		o.run(t, s)
+	}
+}
+
+func (s step) words() (words []string) {
+	for i, part := range strings.Split(s.run, "'") {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words
 }
 
 // judge tells what is not as it should be.
@@ -184,9 +209,7 @@ func TestOpenSC(t *testing.T) {
 				}
 				t.Run(c.name, func(t *testing.T) {
 					began := time.Now()
-					for _, s := range c.steps {
-						o.run(t, s)
-					}
+					o.runAll(t, c.steps)
 					t.Logf("%d steps in %.1f s", len(c.steps), time.Since(began).Seconds())
 				})
 				if t.Failed() {

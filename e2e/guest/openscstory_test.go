@@ -23,13 +23,11 @@ func (o *opensc) provide(t testing.TB) {
 		o.write(t, name, data)
 	}
 	o.write(t, "message", []byte("to be signed by a token"))
-	for _, s := range []step{
+	o.runAll(t, []step{
 		{run: "openssl pkcs12 -export -name identity -inkey identity.key -in identity.pem -passout pass:secret -out identity.p12"},
 		{run: "openssl x509 -in identity.pem -noout -pubkey -out identity.pub"},
 		{run: "openssl dgst -sha256 -binary -out digest message"},
-	} {
-		o.run(t, s)
-	}
+	})
 }
 
 func (o *opensc) write(t testing.TB, name string, data []byte) {
@@ -55,13 +53,13 @@ func openscStory(bits []int) []chapter {
 	format := chapter{"format", []step{
 		{run: "pkcs15-init -E"},
 		{run: "pkcs15-tool -D", code: 1, prints: []string{"Unsupported card"}},
-		{run: "pkcs15-init -C --label KAZTOKEN_1 --so-puk=" + so},
-		{run: "pkcs15-init -P --auth-id 02 --label User_PIN --pin 12345678 --puk= --finalize" + so},
+		{run: "pkcs15-init -C --label 'My KAZTOKEN' --so-puk=" + so},
+		{run: "pkcs15-init -P --auth-id 02 --label 'User PIN' --pin 12345678 --puk= --finalize" + so},
 		{run: "pkcs15-init -C --label again --so-puk=" + so, code: 1, prints: []string{"File already exists"}},
 		{run: "pkcs15-tool -D --list-pins", prints: []string{
 			"PIN [Security Officer PIN]", "soPin", "min_len:8, max_len:32", "Reference      : 1",
-			"PIN [User_PIN]", "ID             : 02", "min_len:4, max_len:32", "Reference      : 2",
-			"PKCS#15 Card [KAZTOKEN_1]", "Serial number  : 0000000032d18a58", "Manufacturer ID: Aktiv Co.",
+			"PIN [User PIN]", "ID             : 02", "min_len:4, max_len:32", "Reference      : 2",
+			"PKCS#15 Card [My KAZTOKEN]", "Serial number  : 0000000032d18a58", "Manufacturer ID: Aktiv Co.",
 		}, never: []string{"RSA"}},
 		{run: "opensc-tool --serial", prints: []string{"00 00 00 00 32 D1 8A 58"}},
 	}}
@@ -125,7 +123,7 @@ func openscStory(bits []int) []chapter {
 
 	pkcs11 := chapter{"pkcs11", []step{
 		{run: "pkcs11-tool -L", prints: []string{
-			"token label        : KAZTOKEN_1 (User_PIN)", "token manufacturer : Aktiv Co.",
+			"token label        : My KAZTOKEN (User PIN)", "token manufacturer : Aktiv Co.",
 			"login required, rng, token initialized, PIN initialized", "serial num         : 0000000032d18a58",
 		}},
 		{run: p11 + "--test", prints: []string{"all 4 signature functions seem to work", "SHA256-RSA-PKCS: OK", "No errors"}},
