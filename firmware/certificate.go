@@ -24,8 +24,8 @@ type Certificate struct {
 	Path      pkcs15.Path       // of its file; nil if it is in its entry
 }
 
-// Certificates reads all certificates. It needs no log-in. One whose file is
-// gone has no DER.
+// Certificates reads all certificates. It needs no log-in. One whose file the
+// token does not give has no DER.
 func (t *Token) Certificates(ctx context.Context) ([]Certificate, error) {
 	var list []Certificate
 	err := t.operation(ctx, func(ctx context.Context) (err error) {
@@ -76,7 +76,7 @@ func (t *Token) certificate(ctx context.Context, e pkcs15.Certificate) (Certific
 	if e.Direct == nil {
 		c.Path = e.Path.Absolute(t.app)
 		content, err := t.content(ctx, c.Path)
-		if err != nil && !refusal(err) {
+		if err != nil && !refused(err) {
 			return c, err
 		}
 		c.DER = partOf(content, e.Part)
@@ -143,7 +143,7 @@ func (t *Token) importCertificate(ctx context.Context, cert *x509.Certificate, o
 		if same, err := t.holds(ctx, e, cert.Raw); err != nil {
 			return Certificate{}, err
 		} else if same {
-			return Certificate{}, fmt.Errorf("certificate %q: %w", e.Label, ErrExists)
+			return Certificate{ID: e.ID}, fmt.Errorf("certificate %q: %w", e.Label, ErrExists)
 		}
 	}
 	if o.ID == nil {
@@ -186,14 +186,14 @@ func (t *Token) holds(ctx context.Context, e pkcs15.Certificate, der []byte) (bo
 	if _, read := t.cache.files[string(p)]; !read {
 		f, err := t.selectFile(ctx, p)
 		if err != nil || f.size != len(der) {
-			if err != nil && !refusal(err) {
+			if err != nil && !refused(err) {
 				return false, err
 			}
 			return false, nil
 		}
 	}
 	content, err := t.content(ctx, p)
-	if err != nil && !refusal(err) {
+	if err != nil && !refused(err) {
 		return false, err
 	}
 	return bytes.Equal(content, der), nil

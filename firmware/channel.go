@@ -75,6 +75,7 @@ type Event struct {
 type channel struct {
 	card  Card
 	trace func(Event)
+	lost  func() // is told that there was no answer
 	apdu  [maxCommand]byte
 	resp  []byte // response of one APDU
 	data  []byte // response data of one command, put together
@@ -136,6 +137,7 @@ func (c *channel) exchange(ctx context.Context, cmd iso7816.Command) (iso7816.SW
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", commandName(cmd.CLA, cmd.INS), err)
+		c.lost()
 	}
 	if err == nil && len(r.Data) > cmd.Ne {
 		err = fmt.Errorf("%s: %w: %d bytes of data, %d asked for", commandName(cmd.CLA, cmd.INS), ErrAnswer, len(r.Data), cmd.Ne)

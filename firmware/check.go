@@ -111,6 +111,7 @@ type survey struct {
 	// unclear: a directory is damaged or gone, or an entry not understood, so that
 	// what seems to be a leftover may not be one. Nothing is deleted then.
 	unclear bool
+	trouble error // why a repair could not do all
 }
 
 func (s *survey) find(f Finding) { s.findings = append(s.findings, f) }
@@ -302,9 +303,9 @@ func (t *Token) surveyEntries(ctx context.Context, s *survey) error {
 	return nil
 }
 
-// passRefusal lets the card's own answers pass.
+// passRefusal lets status words pass.
 func passRefusal(err error) error {
-	if err != nil && !refusal(err) {
+	if err != nil && !refused(err) {
 		return err
 	}
 	return nil

@@ -19,7 +19,8 @@ type Selection struct {
 
 // Delete deletes certificates, key pairs and data objects; the user has to be
 // logged in. Entries go before files, so that an interruption leaves no entry
-// that leads nowhere. What is not on the token any more is passed over.
+// that leads nowhere. What is not on the token any more is passed over, even if
+// another certificate has its place by now.
 func (t *Token) Delete(ctx context.Context, s Selection, progress Progress) error {
 	err := t.operation(ctx, func(ctx context.Context) error {
 		if err := t.need(OpDelete, User); err != nil {
@@ -34,7 +35,11 @@ func (t *Token) Delete(ctx context.Context, s Selection, progress Progress) erro
 }
 
 func (t *Token) delete(ctx context.Context, s Selection, progress Progress) error {
-	keyIDs, err := t.keysToDelete(ctx, s)
+	chosen, err := t.chosen(ctx, s.Certificates)
+	if err != nil {
+		return err
+	}
+	keyIDs, err := t.keysToDelete(ctx, s.Keys, chosen)
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,7 @@ func (t *Token) delete(ctx context.Context, s Selection, progress Progress) erro
 	}
 	certs, err := t.pick(ctx, certificateTypes, func(e pkcs15.Entry) bool {
 		c, ok := one(e, pkcs15.ParseCDF)
-		if !ok || !slices.ContainsFunc(s.Certificates, func(x Certificate) bool { return sameCertificate(x, c, t.app) }) {
+		if !ok || !isChosen(chosen, c) {
 			return false
 		}
 		drop(c.Path)
@@ -118,34 +123,68 @@ func (t *Token) delete(ctx context.Context, s Selection, progress Progress) erro
 	return nil
 }
 
-// keysToDelete are the IDs of the chosen key pairs and of those that belong to
-// the chosen certificates and to none that stays.
-func (t *Token) keysToDelete(ctx context.Context, s Selection) ([][]byte, error) {
-	var ids [][]byte
-	for _, k := range s.Keys {
-		ids = append(ids, k.ID)
+// chosen are the entries of certificates. Where a file was, another certificate
+// may be by now: it has to have the same content.
+func (t *Token) chosen(ctx context.Context, certs []Certificate) ([]pkcs15.Certificate, error) {
+	if len(certs) == 0 {
+		return nil, nil
 	}
-	certs, err := certificates(ctx, t)
+	entries, err := certificates(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range s.Certificates {
-		stays := slices.ContainsFunc(certs, func(e pkcs15.Certificate) bool {
-			return bytes.Equal(e.ID, c.ID) &&
-				!slices.ContainsFunc(s.Certificates, func(x Certificate) bool { return sameCertificate(x, e, t.app) })
+	var chosen []pkcs15.Certificate
+	for _, e := range entries {
+		if e.Err != nil || !slices.ContainsFunc(certs, func(c Certificate) bool {
+			return bytes.Equal(c.ID, e.ID) && c.Path.Equal(e.Path.Absolute(t.app))
+		}) {
+			continue
+		}
+		now, err := t.certificate(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(certs, func(c Certificate) bool {
+			same := bytes.Equal(c.ID, now.ID) && c.Path.Equal(now.Path)
+			if c.DER == nil || now.DER == nil { // not readable: then by its entry
+				return same && c.Label == now.Label
+			}
+			return same && bytes.Equal(c.DER, now.DER)
+		}) {
+			chosen = append(chosen, e)
+		}
+	}
+	return chosen, nil
+}
+
+// isChosen reports whether an entry is one of some.
+func isChosen(chosen []pkcs15.Certificate, e pkcs15.Certificate) bool {
+	return slices.ContainsFunc(chosen, func(c pkcs15.Certificate) bool { return bytes.Equal(c.Raw, e.Raw) })
+}
+
+// keysToDelete are the IDs of the chosen key pairs and of those that belong to
+// the chosen certificates and to none that stays.
+func (t *Token) keysToDelete(ctx context.Context, keys []Key, chosen []pkcs15.Certificate) ([][]byte, error) {
+	var ids [][]byte
+	for _, k := range keys {
+		ids = append(ids, k.ID)
+	}
+	if len(chosen) == 0 {
+		return ids, nil
+	}
+	all, err := certificates(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range chosen {
+		stays := slices.ContainsFunc(all, func(e pkcs15.Certificate) bool {
+			return bytes.Equal(e.ID, c.ID) && !isChosen(chosen, e)
 		})
 		if !stays {
 			ids = append(ids, c.ID)
 		}
 	}
 	return ids, nil
-}
-
-func sameCertificate(c Certificate, e pkcs15.Certificate, app pkcs15.Path) bool {
-	if e.Direct != nil {
-		return bytes.Equal(e.Direct, c.DER)
-	}
-	return c.Path.Equal(e.Path.Absolute(app))
 }
 
 func contains(ids [][]byte, id []byte) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"kaztoken/firmware/pkcs15"
@@ -167,17 +168,26 @@ func (t *Token) found(ctx context.Context, dt pkcs15.DirType, entry []byte) erro
 	if err := t.list(ctx, pkcs15.ODFEntry{Type: dt, Path: d.path}); err != nil {
 		return errors.Join(err, t.undo(ctx, d.path))
 	}
+	t.founded = append(t.founded, d.path)
 	t.cache.dirs[dt] = []*directory{d}
 	return nil
 }
 
-// list appends an entry to the ODF.
-func (t *Token) list(ctx context.Context, e pkcs15.ODFEntry) error {
+// list appends an entry to the ODF, unless it has one for that file, which was
+// gone.
+func (t *Token) list(ctx context.Context, entry pkcs15.ODFEntry) error {
 	odf, err := t.odf(ctx)
 	if err != nil {
 		return err
 	}
-	if err := t.rewrite(ctx, 0, odf, e.AppendTo(bytes.Clone(odf.entries()))); err != nil {
+	list, err := pkcs15.ParseODF(odf.entries())
+	if err != nil {
+		return fmt.Errorf("ODF: %w", err)
+	}
+	if slices.ContainsFunc(list, func(e pkcs15.ODFEntry) bool { return e.Path.Absolute(t.app).Equal(entry.Path) }) {
+		return nil
+	}
+	if err := t.rewrite(ctx, 0, odf, entry.AppendTo(bytes.Clone(odf.entries()))); err != nil {
 		return fmt.Errorf("ODF: %w", err)
 	}
 	return nil
@@ -294,7 +304,14 @@ func (t *Token) replace(ctx context.Context, dt pkcs15.DirType, d *directory, ne
 		}
 		names = e.AppendTo(names)
 	}
-	if err := t.place(ctx, nd, next); err != nil {
+	err = t.place(ctx, nd, next)
+	if errors.Is(err, iso7816.ErrNoSpace) && len(next)+1 < nd.size {
+		// Whoever wants to make room must be able to delete: a file just large
+		// enough may fit. It grows with the next entry.
+		nd.size = len(next) + 1
+		err = t.place(ctx, nd, next)
+	}
+	if err != nil {
 		return err
 	}
 	if err := t.rewrite(ctx, 0, odf, names); err != nil {
@@ -303,138 +320,6 @@ func (t *Token) replace(ctx context.Context, dt pkcs15.DirType, d *directory, ne
 	old := d.path
 	*d = *nd
 	return passRefusal(t.deleteFile(ctx, old)) // what stays is left to Check
-}
-
-// settle deletes the one of two namesakes that the ODF does not name. If its
-// answer was lost, only the card knows which that is.
-func (t *Token) settle(ctx context.Context, old, next pkcs15.Path) error {
-	ctx = context.WithoutCancel(ctx)
-	t.cache = cache{}
-	odf, err := t.odf(ctx)
-	if err != nil {
-		return cleaning(err)
-	}
-	list, err := pkcs15.ParseODF(odf.entries())
-	if err != nil {
-		return cleaning(err)
-	}
-	names := func(p pkcs15.Path) bool {
-		return slices.ContainsFunc(list, func(e pkcs15.ODFEntry) bool { return e.Path.Absolute(t.app).Equal(p) })
-	}
-	switch {
-	case names(old) && !names(next):
-		return cleaning(t.deleteIfThere(ctx, next))
-	case names(next) && !names(old):
-		return cleaning(t.deleteIfThere(ctx, old))
-	}
-	return nil
-}
-
-// undo deletes files that an operation made before it failed, last first. Before
-// that it takes out of the directories what names them: if an answer was lost,
-// an entry may be there or not. A cancelled operation cleans up, too; what cannot
-// be is left to Check.
-func (t *Token) undo(ctx context.Context, made ...pkcs15.Path) error {
-	ctx = context.WithoutCancel(ctx)
-	t.cache = cache{} // what was kept is not certain
-	if err := t.unlist(ctx, made); err != nil {
-		return cleaning(err)
-	}
-	files := append(t.emptied(ctx), made...)
-	for _, p := range slices.Backward(files) {
-		if err := t.deleteIfThere(ctx, p); err != nil {
-			return cleaning(err)
-		}
-	}
-	return nil
-}
-
-// cleaning is the error of a clean-up. If the card is gone, the operation's own
-// error says so already.
-func cleaning(err error) error {
-	if err == nil || !refusal(err) {
-		return nil
-	}
-	return fmt.Errorf("clean up: %w", err)
-}
-
-// unlist removes all entries that name one of the files, the ODF's included.
-func (t *Token) unlist(ctx context.Context, files []pkcs15.Path) error {
-	among := func(p pkcs15.Path) bool {
-		p = p.Absolute(t.app)
-		return len(p) > 0 && slices.ContainsFunc(files, func(f pkcs15.Path) bool { return f.Equal(p) })
-	}
-	for _, dt := range listTypes {
-		if err := t.removeEntries(ctx, dt, func(e pkcs15.Entry) bool { return among(pathOf(dt, e)) }); err != nil {
-			return err
-		}
-	}
-	return t.unlistDirectories(ctx, among)
-}
-
-// unlistDirectories removes entries of the ODF.
-func (t *Token) unlistDirectories(ctx context.Context, among func(pkcs15.Path) bool) error {
-	odf, err := t.odf(ctx)
-	if err != nil {
-		return err
-	}
-	list, err := pkcs15.ParseODF(odf.entries())
-	if err != nil {
-		return fmt.Errorf("ODF: %w", err)
-	}
-	var next []byte
-	for _, e := range list {
-		if e.Err != nil || !among(e.Path) {
-			next = e.AppendTo(next)
-		}
-	}
-	if err := t.rewrite(ctx, 0, odf, next); err != nil {
-		return fmt.Errorf("ODF: %w", err)
-	}
-	return nil
-}
-
-// emptied takes the directories that the operation made, if nothing is in them,
-// out of the ODF, and gives their paths.
-func (t *Token) emptied(ctx context.Context) []pkcs15.Path {
-	var empty []pkcs15.Path
-	for _, p := range t.founded {
-		if d, err := t.readDirectory(ctx, p); err == nil && d.end == 0 && d.damage == nil {
-			empty = append(empty, p)
-		}
-	}
-	t.founded = nil
-	if len(empty) == 0 {
-		return nil
-	}
-	t.cache = cache{}
-	err := t.unlistDirectories(ctx, func(p pkcs15.Path) bool {
-		return slices.ContainsFunc(empty, func(e pkcs15.Path) bool { return e.Equal(p.Absolute(t.app)) })
-	})
-	if err != nil {
-		return nil // they stay, which does no harm
-	}
-	return empty
-}
-
-// pathOf is the file that an entry of a directory names, nil if it names none or
-// is not understood.
-func pathOf(dt pkcs15.DirType, e pkcs15.Entry) pkcs15.Path {
-	switch dt {
-	case pkcs15.PrKDF:
-		k, _ := one(e, pkcs15.ParsePrKDF)
-		return k.Path
-	case pkcs15.PuKDF, pkcs15.TPuKDF:
-		k, _ := one(e, pkcs15.ParsePuKDF)
-		return k.Path
-	case pkcs15.CDF, pkcs15.TrustedCDF, pkcs15.UsefulCDF:
-		c, _ := one(e, pkcs15.ParseCDF)
-		return c.Path
-	case pkcs15.DODF:
-		d, _ := one(e, pkcs15.ParseDODF)
-		return d.Path
-	}
-	return nil
 }
 
 // tokenInfo reads EF(TokenInfo).
@@ -450,6 +335,8 @@ func (t *Token) tokenInfo(ctx context.Context) (pkcs15.TokenInfo, error) {
 	if err != nil {
 		return info, fmt.Errorf("EF(TokenInfo): %w", err)
 	}
+	// It is one entry, whatever stands behind it.
+	t.cache.info.end, t.cache.info.damage = info.Len, nil
 	return info, nil
 }
 
@@ -459,7 +346,8 @@ const generalizedTime = "20060102150405.000Z"
 
 // touch writes the time of a change, later than the one that was there, into
 // EF(TokenInfo): that is how programs notice that what they have read is old. A
-// token without such a time, or whose file has no room for it, stays as it is.
+// token without such a time, whose file has no room for it, or who refuses it
+// stays as it is: the change is made by now.
 func (t *Token) touch(ctx context.Context) error {
 	info, err := t.tokenInfo(ctx)
 	if err != nil || info.LastUpdate == "" {
@@ -470,7 +358,7 @@ func (t *Token) touch(ctx context.Context) error {
 	if len(next) > t.cache.info.size {
 		return nil
 	}
-	if err := t.rewrite(ctx, 0, t.cache.info, next); err != nil {
+	if err := t.rewrite(ctx, 0, t.cache.info, next); passRefusal(err) != nil {
 		return fmt.Errorf("EF(TokenInfo): %w", err)
 	}
 	return nil
@@ -480,19 +368,23 @@ func (t *Token) touch(ctx context.Context) error {
 // old.
 func (t *Token) later(old string) string {
 	now := t.clock().UTC().Truncate(time.Millisecond)
-	for _, layout := range []string{generalizedTime, "20060102150405Z"} {
-		if before, err := time.Parse(layout, old); err == nil && !now.After(before) {
-			now = before.Add(time.Millisecond)
+	if before, err := parseTime(old); err == nil && !now.After(before) {
+		if next := before.Add(time.Millisecond).Truncate(time.Millisecond); next.Year() <= maxYear {
+			now = next
 		}
 	}
 	return now.Format(generalizedTime)
 }
 
+// maxYear is the last that a GeneralizedTime can say.
+const maxYear = 9999
+
+// parseTime reads the two forms of GeneralizedTime in use; time.Parse takes a
+// fraction after the seconds where the layout has none.
+func parseTime(s string) (time.Time, error) { return time.Parse("20060102150405Z", s) }
+
 // revalidate drops what is kept if another program has changed the token since.
 func (t *Token) revalidate(ctx context.Context) error {
-	if t.state == 0 {
-		return nil // Open is about to look
-	}
 	if t.state != StatePKCS15 {
 		return t.recognise(ctx)
 	}
@@ -506,12 +398,26 @@ func (t *Token) revalidate(ctx context.Context) error {
 	}
 	before := t.cache.info.entries()
 	t.cache.info = nil
-	_, err := t.tokenInfo(ctx)
+	info, err := t.tokenInfo(ctx)
 	if err != nil && !refusal(err) {
 		return err
 	}
-	if err != nil || !bytes.Equal(before, t.cache.info.entries()) {
+	if err != nil || !bytes.Equal(before, t.cache.info.entries()) || t.mayHide(info.LastUpdate) {
 		return t.recognise(ctx)
 	}
 	return nil
+}
+
+// mayHide reports whether there can have been a change without a later time of
+// the last change: there is none, or it is in whole seconds, as OpenSC writes
+// it, and that second is hardly over.
+func (t *Token) mayHide(lastUpdate string) bool {
+	if lastUpdate == "" {
+		return true
+	}
+	if strings.Contains(lastUpdate, ".") {
+		return false
+	}
+	last, err := parseTime(lastUpdate)
+	return err != nil || t.clock().Sub(last).Abs() < 2*time.Second
 }

@@ -109,9 +109,6 @@ func (t *Token) readFile(ctx context.Context, p pkcs15.Path) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.kind != KindEF {
-		return nil, fmt.Errorf("%v: %w: it is a %v", p, ErrAnswer, f.kind)
-	}
 	b, err := t.read(ctx, 0, f.size)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", p, err)
@@ -232,6 +229,9 @@ func (t *Token) children(ctx context.Context, df pkcs15.Path) ([]File, error) {
 		if seen[f.id] {
 			return nil, fmt.Errorf("files of %v: %w: %04X comes twice", df, ErrAnswer, f.id)
 		}
+		if len(files) == maxChildren {
+			return nil, fmt.Errorf("files of %v: %w: more than %d", df, ErrAnswer, maxChildren)
+		}
 		seen[f.id] = true
 		p := df.Append(f.id)
 		files = append(files, File{Path: p, Kind: f.kind, Size: f.size})
@@ -244,8 +244,15 @@ func (t *Token) children(ctx context.Context, df pkcs15.Path) ([]File, error) {
 	}
 }
 
-// maxDepth bounds the tree: nesting is limited only by the card's memory.
-const maxDepth = 8
+const (
+	// maxDepth bounds the tree: nesting is limited only by the card's memory.
+	maxDepth = 8
+	// maxChildren is how many files the vendor allows in one directory.
+	maxChildren = 255
+	// maxFiles bounds what a card that makes up files can list. The largest token
+	// of the family has less memory than they would take.
+	maxFiles = 4096
+)
 
 // Files lists the whole tree of the token, however it is formatted, without
 // changing anything: each DF before what is in it.
@@ -259,6 +266,9 @@ func (t *Token) Files(ctx context.Context) ([]File, error) {
 				return err
 			}
 			for _, f := range files {
+				if len(all) == maxFiles {
+					return fmt.Errorf("%w: more than %d files", ErrAnswer, maxFiles)
+				}
 				all = append(all, f)
 				if f.Kind == KindDF && depth < maxDepth {
 					if err := walk(f.Path, depth+1); err != nil {

@@ -46,7 +46,8 @@ func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions
 		return Key{}, err
 	}
 	pub := &id.Key.PublicKey
-	if o.ID == nil {
+	named := o.ID != nil
+	if !named {
 		o.ID = modulusID(pub)
 	}
 	if err := t.checkNewID(ctx, o.ID); err != nil {
@@ -85,13 +86,17 @@ func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions
 			co = o
 		}
 		c, err := t.importCertificate(ctx, cert, co)
-		if errors.Is(err, ErrExists) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			made = append(made, c.Path)
+		case !errors.Is(err, ErrExists):
 			return Key{}, err
+		case i == len(id.Chain) && !named: // they belong together by the ID that it has
+			o.ID = c.ID
+			if err := t.checkNewID(ctx, o.ID); err != nil {
+				return Key{}, err
+			}
 		}
-		made = append(made, c.Path)
 		step()
 	}
 	entry := pkcs15.NewPrivateKey(o.Label, o.ID, reference, bits, pkcs15.AccessImported)

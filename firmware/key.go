@@ -171,7 +171,7 @@ func (t *Token) publicKey(ctx context.Context, id []byte) (*rsa.PublicKey, error
 		der := e.Direct
 		if der == nil {
 			if der, err = t.content(ctx, e.Path.Absolute(t.app)); err != nil {
-				if refusal(err) {
+				if refused(err) {
 					continue // Check reports it
 				}
 				return nil, err
@@ -230,7 +230,7 @@ func modulusID(pub *rsa.PublicKey) []byte {
 
 // checkNewID makes sure that no key has that ID yet.
 func (t *Token) checkNewID(ctx context.Context, id []byte) error {
-	if len(id) > pkcs15.MaxID {
+	if len(id) == 0 || len(id) > pkcs15.MaxID {
 		return &OptionError{Option: "ID", Value: len(id), Min: 1, Max: pkcs15.MaxID}
 	}
 	_, err := t.findKey(ctx, id)

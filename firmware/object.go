@@ -61,7 +61,7 @@ func (t *Token) objectOf(ctx context.Context, e pkcs15.Data) (Object, error) {
 	o.Path, o.Size = e.Path.Absolute(t.app), e.Part.Count
 	if e.Part == (pkcs15.Part{}) {
 		f, err := t.selectFile(ctx, o.Path)
-		if err != nil && !refusal(err) {
+		if err != nil && !refused(err) {
 			return o, err
 		}
 		o.Size = f.size

@@ -187,8 +187,8 @@ func (t *Token) login(ctx context.Context, r Role, pin []byte, lastTry bool) err
 		return fmt.Errorf("tries left of the %v: %w", r, &StatusError{SW: sw, INS: insVerify})
 	}
 	_, sw, err = t.ch.send(ctx, iso7816.Command{CLA: claISO, INS: insVerify, P2: byte(r), Data: pin})
-	if err != nil {
-		return err
+	if err != nil { // the PIN may have been right: nobody else is to profit by it
+		return errors.Join(err, cleaning(t.resetAccessRights(context.WithoutCancel(ctx))))
 	}
 	switch left, counted := sw.Retries(); {
 	case sw.OK():
@@ -202,7 +202,7 @@ func (t *Token) login(ctx context.Context, r Role, pin []byte, lastTry bool) err
 	case sw == iso7816.SWVerifyFailed:
 		now, err := t.queryPIN(ctx, r)
 		if err != nil {
-			return err
+			return errors.Join(wrongPIN(r, -1), err)
 		}
 		left, counted := now.Retries()
 		if !counted {
@@ -253,21 +253,21 @@ func (t *Token) logout(ctx context.Context) error {
 
 // ChangePIN gives a role a new PIN. Who is logged in decides: the user changes
 // the user's own, the administrator the administrator's own, and the user's
-// where the policy lets them ([*PolicyError]). The length is checked against
-// what the token tells ([*PINLengthError]).
+// where the policy lets them ([*PolicyError]). A PIN that is shorter or longer
+// than the token takes is a [*PINLengthError].
 //
 // If the answer is lost, the PIN is either the old or the new one.
 func (t *Token) ChangePIN(ctx context.Context, whose Role, newPIN []byte) error {
 	return t.operation(ctx, func(ctx context.Context) error {
-		if err := t.mayChange(ctx, whose); err != nil {
+		if err := t.mayChange(whose); err != nil {
 			return err
 		}
 		return t.setPIN(ctx, whose, newPIN)
 	})
 }
 
-// mayChange checks what can be known before the card is asked.
-func (t *Token) mayChange(ctx context.Context, whose Role) error {
+// mayChange checks what is known without asking the card.
+func (t *Token) mayChange(whose Role) error {
 	if t.state == StateWiped || t.state == StateHalf {
 		return &StateError{Op: OpChangePIN, State: t.state}
 	}
@@ -276,33 +276,50 @@ func (t *Token) mayChange(ctx context.Context, whose Role) error {
 		return &RoleError{Op: OpChangePIN}
 	case whose == Admin && t.role != Admin:
 		return &RoleError{Op: OpChangePIN, Need: Admin}
-	case whose == User:
-		p, err := t.policy(ctx)
-		if err != nil {
-			return err
-		}
-		if !p.allows(t.role) {
-			return &PolicyError{Role: t.role, Policy: p}
-		}
 	}
 	return nil
 }
 
 // setPIN is CHANGE REFERENCE DATA of a PIN: the log-in is the authority, the old
-// PIN is not sent.
+// PIN is not sent. What the PIN's file says of lengths and policy the card
+// checks itself; it is read only to explain a refusal, which spares the usual
+// case a command.
 func (t *Token) setPIN(ctx context.Context, whose Role, pin []byte) error {
-	lowest := 1
-	if f, ok, err := t.pinFile(ctx, whose); err != nil {
+	if len(pin) == 0 || len(pin) > t.model.MaxPIN {
+		return &PINLengthError{Role: whose, Got: len(pin), Min: 1, Max: t.model.MaxPIN}
+	}
+	err := t.writeReference(ctx, byte(whose), pin)
+	if err == nil || !refusal(err) {
 		return err
-	} else if ok {
+	}
+	if why := t.checkPIN(ctx, whose, pin); why != nil {
+		return why
+	}
+	if errors.Is(err, iso7816.ErrSecurityStatus) && whose == User {
+		return &PolicyError{Role: t.role} // the token does not tell its policy
+	}
+	return err
+}
+
+// checkPIN checks a new PIN against what its file says, if it can be read.
+func (t *Token) checkPIN(ctx context.Context, whose Role, pin []byte) error {
+	f, ok, err := t.pinFile(ctx, whose)
+	if err != nil {
+		return err
+	}
+	lowest := 1
+	if ok {
 		lowest = max(lowest, int(f.properties[1]))
 	}
 	if len(pin) < lowest || len(pin) > t.model.MaxPIN {
 		return &PINLengthError{Role: whose, Got: len(pin), Min: lowest, Max: t.model.MaxPIN}
 	}
-	err := t.writeReference(ctx, byte(whose), pin)
-	if errors.Is(err, iso7816.ErrSecurityStatus) && whose == User {
-		return &PolicyError{Role: t.role}
+	if whose != User {
+		return nil
+	}
+	p, err := t.policy(ctx)
+	if err == nil && !p.allows(t.role) {
+		err = &PolicyError{Role: t.role, Policy: p}
 	}
 	return err
 }
@@ -342,9 +359,10 @@ func (t *Token) writeReference(ctx context.Context, reference byte, body []byte)
 }
 
 // Unblock restores the tries of the user PIN; the administrator has to be logged
-// in. newPIN, if it is not nil, becomes the user PIN as well. Where the policy
-// leaves that to the user alone the error is a [*PolicyError], and the tries are
-// restored nevertheless.
+// in. newPIN, if it is not nil, becomes the user PIN as well; one of a wrong
+// length ([*PINLengthError]) is found before anything is done. Where the policy
+// leaves a new PIN to the user alone the error is a [*PolicyError], and the tries
+// are restored nevertheless.
 func (t *Token) Unblock(ctx context.Context, newPIN []byte) error {
 	return t.operation(ctx, func(ctx context.Context) error {
 		if t.state == StateWiped || t.state == StateHalf {
@@ -353,14 +371,20 @@ func (t *Token) Unblock(ctx context.Context, newPIN []byte) error {
 		if t.role != Admin {
 			return &RoleError{Op: OpUnblock, Need: Admin}
 		}
-		if _, err := t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insResetRetry, P1: 0x03, P2: byte(User)}); err != nil {
-			return err
+		var policy *PolicyError
+		if newPIN != nil {
+			if err := t.checkPIN(ctx, User, newPIN); err != nil && !errors.As(err, &policy) {
+				return err
+			}
 		}
-		if newPIN == nil {
+		_, err := t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insResetRetry, P1: 0x03, P2: byte(User)})
+		switch {
+		case err != nil:
+			return err
+		case policy != nil:
+			return policy
+		case newPIN == nil:
 			return nil
-		}
-		if err := t.mayChange(ctx, User); err != nil {
-			return err
 		}
 		return t.setPIN(ctx, User, newPIN)
 	})

@@ -5,10 +5,12 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
 	"kaztoken/firmware/pkcs15"
+	"kaztoken/internal/iso7816"
 	"kaztoken/internal/rsapad"
 )
 
@@ -61,7 +63,15 @@ func (t *Token) repair(ctx context.Context, s *survey) error {
 			return err
 		}
 	}
-	return t.touch(ctx)
+	return errors.Join(t.touch(ctx), s.trouble)
+}
+
+// unreadable notes that a public key is there and could not be read, so that
+// nobody knows which private key is a leftover.
+func (s *survey) unreadable(err error) {
+	if !errors.Is(err, iso7816.ErrNotFound) {
+		s.unclear, s.trouble = true, errors.Join(s.trouble, err)
+	}
 }
 
 // repairDirectories makes every directory one that can be read and written.
@@ -198,9 +208,10 @@ func (t *Token) listPrivates(ctx context.Context, s *survey) error {
 		if der == nil {
 			var err error
 			if der, err = t.content(ctx, e.Path.Absolute(t.app)); err != nil {
-				if !refusal(err) {
+				if !refused(err) {
 					return err
 				}
+				s.unreadable(err)
 				continue
 			}
 		}
@@ -237,9 +248,10 @@ func (t *Token) listPublics(ctx context.Context, s *survey) error {
 			}
 			content, err := t.content(ctx, f.Path)
 			if err != nil {
-				if !refusal(err) {
+				if !refused(err) {
 					return err
 				}
+				s.unreadable(err)
 				continue
 			}
 			pub, err := parsePublicKey(content)
@@ -265,7 +277,8 @@ func (t *Token) listPublics(ctx context.Context, s *survey) error {
 }
 
 // belongs makes a signature to see whether a private key belongs to a public
-// one. A refusal means no: an RSF that was never filled cannot sign.
+// one. A refusal means no: an RSF that was never filled cannot sign. Only where
+// the card's memory failed (SW1 65) nothing is known.
 func (t *Token) belongs(ctx context.Context, k Key, pub *rsa.PublicKey) (bool, error) {
 	digest := sha256.Sum256([]byte("does this key belong to that one"))
 	block, err := rsapad.SignPKCS1v15(pub.Size(), crypto.SHA256, digest[:])
@@ -273,8 +286,12 @@ func (t *Token) belongs(ctx context.Context, k Key, pub *rsa.PublicKey) (bool, e
 		return false, nil
 	}
 	sig, err := t.compute(ctx, k, templateSign, psoSignature, psoToSign, block)
+	var status *StatusError
+	if errors.As(err, &status) && status.SW.SW1() != iso7816.SWMemoryFailure.SW1() {
+		return false, nil
+	}
 	if err != nil {
-		return false, passRefusal(err)
+		return false, err
 	}
 	return rsa.VerifyPKCS1v15(pub, crypto.SHA256, digest[:], sig) == nil, nil
 }

@@ -3,6 +3,7 @@ package firmware
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
@@ -195,6 +196,9 @@ func (k *PrivateKey) Decrypt(random io.Reader, msg []byte, opts crypto.Decrypter
 	case *rsa.PKCS1v15DecryptOptions: //lint:ignore SA1019 old messages are still to be read, and crypto.Decrypter has no other options for them
 		if o.SessionKeyLen > 0 {
 			key := make([]byte, o.SessionKeyLen)
+			if random == nil {
+				random = rand.Reader
+			}
 			if _, err := io.ReadFull(random, key); err != nil {
 				return nil, fmt.Errorf("decrypt: %w", err)
 			}

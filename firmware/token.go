@@ -136,14 +136,23 @@ func WithClock(now func() time.Time) Option { return func(t *Token) { t.clock = 
 // needs no PIN. The card must not be used by the caller in any other way until
 // the last use of the token.
 func Open(ctx context.Context, c Card, opts ...Option) (*Token, error) {
-	t := &Token{ch: channel{card: c}, model: unknownModel, clock: time.Now}
+	t := &Token{model: unknownModel, clock: time.Now}
+	// Without an answer nobody knows what is selected: a driver may have reset the
+	// card to reach it again.
+	t.ch = channel{card: c, lost: t.moved}
 	for _, o := range opts {
 		o(t)
 	}
 	if s, ok := c.(Sharer); ok {
 		t.share = &sharing{card: s}
 	}
-	if err := t.operation(ctx, t.recognise); err != nil {
+	err := t.operation(ctx, func(ctx context.Context) error {
+		if t.state != 0 {
+			return nil // begin has looked already
+		}
+		return t.recognise(ctx)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("open token: %w", err)
 	}
 	return t, nil
@@ -253,7 +262,7 @@ func (t *Token) recognise(ctx context.Context) error {
 	}
 	began := t.cache.odf != nil // an ODF, but unfinished
 	dir, err := t.readFile(ctx, mf.Append(pkcs15.FileDIR))
-	if err != nil && !refusal(err) {
+	if err != nil && !refused(err) {
 		return err
 	}
 	apps, _ := pkcs15.ParseDIR(dir) // what cannot be read is not an application of ours
@@ -285,7 +294,7 @@ func (t *Token) recognise(ctx context.Context) error {
 func (t *Token) hasODF(ctx context.Context) (bool, error) {
 	odf, err := t.odf(ctx)
 	if err != nil {
-		if refusal(err) {
+		if refused(err) {
 			err = nil
 		}
 		return false, err
@@ -302,29 +311,38 @@ func (t *Token) hasODF(ctx context.Context) (bool, error) {
 // recogniseEmpty tells a token without an application: wiped, half formatted or
 // the vendor's.
 func (t *Token) recogniseEmpty(ctx context.Context) error {
-	if _, err := t.selectFile(ctx, mf); err != nil {
-		if !refusal(err) {
-			return err
-		}
+	_, err := t.selectFile(ctx, mf)
+	if errors.Is(err, iso7816.ErrNotFound) {
 		t.state = StateWiped
 		return nil
 	}
-	t.state = StateVendor
+	if err != nil {
+		return err // it is no wiped one, and must not be taken for it
+	}
+	state := StateVendor
 	for _, r := range []Role{User, Admin} {
 		sw, err := t.queryPIN(ctx, r)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if sw == iso7816.SWReferenceNotFound {
-			t.state = StateHalf
+		case sw == iso7816.SWReferenceNotFound:
+			state = StateHalf
+		case sw == iso7816.SWWrongINS || sw == iso7816.SWWrongCLA:
+			return fmt.Errorf("no token of this family: %w: %w", ErrUnsupported, &StatusError{SW: sw, INS: insVerify})
 		}
 	}
+	t.state = state
 	return nil
 }
 
-// refusal reports whether err is the card's own answer, so that the card is
-// there and talks.
-func refusal(err error) bool {
+// refused reports whether err is a status word of the card.
+func refused(err error) bool {
 	var se *StatusError
-	return errors.As(err, &se) || errors.Is(err, ErrAnswer) || errors.Is(err, iso7816.ErrTLV)
+	return errors.As(err, &se)
+}
+
+// refusal reports whether err is the card's own answer, sense or nonsense, so
+// that the card is there and talks.
+func refusal(err error) bool {
+	return refused(err) || errors.Is(err, ErrAnswer) || errors.Is(err, iso7816.ErrTLV)
 }
