@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/iso7816"
 )
 
 // errGone is the error of a card that is not there any more.
@@ -22,10 +23,11 @@ const (
 	cutAfter         // carried out, its answer lost; nothing after it is carried out
 	dropBefore       // not carried out, an error; what comes after it works
 	dropAfter        // carried out, its answer lost; what comes after it works
+	refuse           // not carried out, answered 6581; what comes after it works
 )
 
 func (f fault) String() string {
-	return [...]string{"faultless", "cut before", "cut after", "dropped before", "dropped after"}[f]
+	return [...]string{"faultless", "cut before", "cut after", "dropped before", "dropped after", "refused"}[f]
 }
 
 func (f fault) sticky() bool  { return f == cutBefore || f == cutAfter }
@@ -53,6 +55,9 @@ func (w *wire) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	now := faultless
 	if w.fault != faultless && len(w.sent) == w.at {
 		now = w.fault
+	}
+	if now == refuse {
+		return iso7816.SWMemoryFailure.AppendTo(dst), nil
 	}
 	w.gone = now.sticky()
 	if !now.carried() {
