@@ -71,6 +71,8 @@ var rooms = []room{
 		"managing a token must not depend on the road that leads to it"},
 	{"firmware/emu", []string{"internal/iso7816", "internal/secret"},
 		"the software card follows the documents, not our management layer"},
+	{"internal/systemd", []string{"golang.org/x/sys/..."},
+		"what a service manager says to any service has nothing to do with tokens"},
 	{"internal/vpcd", []string{"internal/iso7816"},
 		"it carries any card to a reader of others, and knows neither"},
 	{"internal/host", []string{"udev", "usb", "usb/libusb", "usb/usbfs", "ccid", "ccid/ccidsim", "firmware/emu",
