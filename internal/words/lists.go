@@ -64,9 +64,6 @@ var listing = []entry{
 	{"state.valid", "жарамды", "действителен", "valid"},
 	{"state.early", "мерзімі әлі басталмаған", "ещё не действителен", "not yet valid"},
 	{"state.expired", "мерзімі өткен", "истёк", "expired"},
-	{"early", "Сертификаттың мерзімі әлі басталмаған", "Сертификат ещё не действителен", "Certificate is not yet valid"},
-	{"expired", "Сертификаттың мерзімі өткен", "Срок действия сертификата истёк", "Certificate has expired"},
-	{"unreadable", "бұл сертификатты талдау мүмкін емес", "этот сертификат не удалось разобрать", "this certificate cannot be parsed"},
 
 	{
 		"finding",
@@ -76,15 +73,15 @@ var listing = []entry{
 	},
 
 	{"cert.label", "Белгісі", "Метка", "Label"},
-	{"cert.subject", "Иесі", "Владелец", "Subject"},
+	{"cert.subject", "Субъект", "Субъект", "Subject"},
 	{"cert.issuer", "Шығарушы", "Издатель", "Issuer"},
 	{"cert.serial", "Сериялық нөмірі", "Серийный номер", "Serial number"},
 	{"cert.validity", "Жарамдылық мерзімі", "Срок действия", "Validity"},
 	{"cert.key", "Ашық кілт", "Открытый ключ", "Public key"},
 	{"cert.signature", "Қолтаңба алгоритмі", "Алгоритм подписи", "Signature algorithm"},
 	{"cert.usage", "Кілттің қолданылуы", "Использование ключа", "Key usage"},
-	{"cert.purpose", "Мақсаты", "Назначение", "Purpose"},
-	{"cert.policy", "Саясаты", "Политика", "Policy"},
+	{"cert.extended", "Кілттің кеңейтілген қолданылуы", "Расширенное использование ключа", "Extended key usage"},
+	{"cert.policies", "Қолдану саясаты", "Политика применения", "Policies"},
 	{"cert.names", "Басқа атаулары", "Другие имена", "Alternative names"},
 	{"cert.authority", "куәландырушы орталық сертификаты", "сертификат удостоверяющего центра", "certificate of an authority"},
 	{"cert.fingerprint", "SHA-256 бақылау мәні", "Отпечаток SHA-256", "SHA-256 fingerprint"},

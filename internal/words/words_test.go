@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"kaztoken/internal/kzpki"
 )
 
 func entries() []entry {
@@ -68,7 +70,7 @@ func TestEveryLanguageSaysTheSame(t *testing.T) {
 
 // foreign is what may stand in Latin letters in a Kazakh or Russian text.
 var foreign = regexp.MustCompile(`--[a-z-]+|kaztoken( [a-z]+)*|openssl pkcs12 -export|chmod 600|` +
-	`\b(KAZTOKEN|PIN|RSA|USB|ID|APDU|CLA|FILE|N|UTF-8|SHA-256|RDP|PKCS#15|OpenSC|pcscd|udev|virtual|all|` +
+	`\b(KAZTOKEN|PIN|RSA|ECDSA|USB|ID|APDU|CLA|FILE|N|UTF-8|SHA-256|RDP|PKCS#15|OpenSC|pcscd|udev|virtual|all|` +
 	`Windows|Microsoft Base Smart Card Crypto Provider)\b`)
 
 // prose is what a text says itself: without values, and every form of it.
@@ -216,6 +218,15 @@ func TestParseKeepsEveryByte(t *testing.T) {
 		}
 		if b.String() != text {
 			t.Errorf("%q comes back as %q", text, b.String())
+		}
+	}
+}
+
+// TestCertificateKeys: every value that package kzpki gives has its words.
+func TestCertificateKeys(t *testing.T) {
+	for _, k := range kzpki.Keys() {
+		if _, ok := catalogue[Key(k)]; !ok {
+			t.Errorf("no words for %s", k)
 		}
 	}
 }

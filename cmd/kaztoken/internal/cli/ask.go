@@ -29,7 +29,10 @@ func (a *app) confirm(ctx context.Context, q *confirmation, t *token, lines []st
 	if q.yes {
 		return nil
 	}
-	name, id := a.identify(ctx, t)
+	name, id, err := a.identify(ctx, t)
+	if err != nil {
+		return err
+	}
 	return a.withConsole(noTerminalError{hint: "hint.yes"}, func(c Console) error {
 		fmt.Fprintln(c, a.words.Text("ask.token", "name", name, "id", id))
 		for _, l := range lines {

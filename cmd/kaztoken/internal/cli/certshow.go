@@ -2,12 +2,8 @@ package cli
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
 	"strings"
 	"time"
@@ -15,49 +11,36 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/kzpki"
 	"kaztoken/internal/words"
 )
 
-// validity is what the dates of a certificate say now.
-type validity int
-
-const (
-	unreadable validity = iota // Go cannot read it
-	valid
-	early
-	expired
-)
-
-func (v validity) String() string {
-	return [...]string{"unknown", "valid", "not_yet_valid", "expired"}[v]
-}
-
-// short is the validity in a list.
-func (v validity) short() words.Key {
-	return [...]words.Key{"unknown", "state.valid", "state.early", "state.expired"}[v]
-}
-
-// long is the validity as a sentence.
-func (v validity) long() words.Key {
-	return [...]words.Key{"unreadable", "valid", "early", "expired"}[v]
-}
-
-func (a *app) validity(c firmware.Certificate) validity {
-	switch now := a.Now(); {
-	case c.X509 == nil:
-		return unreadable
-	case now.Before(c.X509.NotBefore):
-		return early
-	case now.After(c.X509.NotAfter):
-		return expired
+// shortValidity is a validity in a list.
+func shortValidity(v kzpki.Validity) words.Key {
+	switch v {
+	case kzpki.NotYetValid:
+		return "state.early"
+	case kzpki.Valid:
+		return "state.valid"
+	case kzpki.Expired:
+		return "state.expired"
 	}
-	return valid
+	return "unknown"
 }
 
-// algorithm is the kind of a public key.
+// algorithmWords names the algorithm of a certificate's key. One that nobody
+// here knows has its identifier, and is no reason to call the certificate bad.
+func algorithmWords(w words.Words, algo kzpki.Algorithm) string {
+	if algo.Family == kzpki.FamilyOther {
+		return orDash(algo.String())
+	}
+	return algorithm{w.Text(words.Key(algo.Family.Key())), algo.Bits}.String()
+}
+
+// algorithm is the name of a key's algorithm and its bits, 0 if unknown.
 type algorithm struct {
-	name string // "RSA", …; the dotted identifier of one that nobody here knows
-	bits int    // 0 if that says nothing
+	name string
+	bits int
 }
 
 func (a algorithm) String() string {
@@ -65,33 +48,6 @@ func (a algorithm) String() string {
 		return fmt.Sprintf("%s %d", a.name, a.bits)
 	}
 	return a.name
-}
-
-// algorithmOf is the algorithm of a certificate's public key. One that Go does
-// not know is no reason to call the certificate bad.
-func algorithmOf(c firmware.Certificate) algorithm {
-	if c.X509 == nil {
-		return algorithm{name: "-"}
-	}
-	switch k := c.X509.PublicKey.(type) {
-	case *rsa.PublicKey:
-		return algorithm{"RSA", k.N.BitLen()}
-	case *ecdsa.PublicKey:
-		return algorithm{"ECDSA", k.Params().BitSize}
-	case ed25519.PublicKey:
-		return algorithm{name: "Ed25519"}
-	}
-	var info struct {
-		Algorithm struct {
-			ID         asn1.ObjectIdentifier
-			Parameters asn1.RawValue `asn1:"optional"`
-		}
-		Key asn1.BitString
-	}
-	if _, err := asn1.Unmarshal(c.X509.RawSubjectPublicKeyInfo, &info); err != nil {
-		return algorithm{name: "-"}
-	}
-	return algorithm{name: info.Algorithm.ID.String()}
 }
 
 // keyUsages are the bits of x509.KeyUsage, in their order from bit 0.
@@ -111,15 +67,16 @@ type certJSON struct {
 	Number    int      `json:"number"` // in the list
 	ID        string   `json:"id"`     // hexadecimal
 	Label     string   `json:"label"`
-	Subject   string   `json:"subject"` // RFC 4514; this and all to come are empty if the certificate cannot be read
+	Subject   string   `json:"subject"` // RFC 4514; empty, as what follows, if the certificate cannot be read
 	Issuer    string   `json:"issuer"`
 	Serial    string   `json:"serial"`     // hexadecimal
 	NotBefore *string  `json:"not_before"` // RFC 3339
 	NotAfter  *string  `json:"not_after"`
-	State     string   `json:"state"` // valid, not_yet_valid, expired, unknown
-	Algorithm string   `json:"algorithm"`
-	Bits      int      `json:"bits"`
-	Signature string   `json:"signature_algorithm"`
+	State     string   `json:"state"`               // valid, not-yet-valid, expired, unknown
+	Algorithm string   `json:"algorithm"`           // name in package kzpki, "other" if it has none there
+	OID       string   `json:"algorithm_oid"`       // dotted
+	Bits      int      `json:"bits"`                // 0 if unknown
+	Signature string   `json:"signature_algorithm"` // Go's name, else dotted
 	KeyUsage  []string `json:"key_usage"`
 	Purposes  []string `json:"extended_key_usage"` // dotted identifiers
 	Policies  []string `json:"policies"`           // dotted identifiers
@@ -129,15 +86,44 @@ type certJSON struct {
 	Authority bool     `json:"authority"`
 	HasKey    bool     `json:"has_key"`
 	Default   bool     `json:"default"`
+
+	Kazakhstan *meaningJSON `json:"kazakhstan"` // null unless the certificate says that it is of the National CA
+}
+
+// meaningJSON is what a certificate of Kazakhstan's National CA is for; the
+// values are the names of package kzpki.
+type meaningJSON struct {
+	Purpose      kzpki.Purpose  `json:"purpose"`
+	Holder       kzpki.Holder   `json:"holder"`
+	Roles        []kzpki.Role   `json:"roles"`
+	Policies     []kzpki.Policy `json:"policies"`
+	OtherOIDs    []string       `json:"other_oids"`
+	Name         string         `json:"name"`
+	IIN          string         `json:"iin"`
+	BIN          string         `json:"bin"`
+	Organisation string         `json:"organisation"`
+	Authority    string         `json:"authority"`
+}
+
+func meaningOf(m kzpki.Meaning) *meaningJSON {
+	if !m.NCA {
+		return nil
+	}
+	return &meaningJSON{
+		Purpose: m.Purpose, Holder: m.Holder, Roles: append([]kzpki.Role{}, m.Roles...),
+		Policies: append([]kzpki.Policy{}, m.Policies...), OtherOIDs: append([]string{}, m.OtherOIDs...),
+		Name: m.Name.Full(), IIN: m.IIN.Text, BIN: m.BIN.Text, Organisation: m.Organisation, Authority: m.Authority,
+	}
 }
 
 func (a *app) certOf(number int, c firmware.Certificate, chosen []byte) certJSON {
-	algo := algorithmOf(c)
+	m := kzpki.Describe(c.X509)
 	sum := sha256.Sum256(c.DER)
 	j := certJSON{
-		Number: number, ID: fmt.Sprintf("%X", c.ID), Label: c.Label, State: a.validity(c).String(),
-		Algorithm: algo.name, Bits: algo.bits, KeyUsage: []string{}, Purposes: []string{}, Policies: []string{}, Names: []string{},
+		Number: number, ID: fmt.Sprintf("%X", c.ID), Label: c.Label, State: m.Validity(a.Now()).String(),
+		Algorithm: m.Algorithm.Family.String(), OID: m.Algorithm.OID, Bits: m.Algorithm.Bits, KeyUsage: []string{}, Purposes: []string{}, Policies: []string{}, Names: []string{},
 		SHA256: fmt.Sprintf("%X", sum), Size: len(c.DER), Authority: c.Authority, HasKey: c.Key != nil, Default: isChosen(c, chosen),
+		Kazakhstan: meaningOf(m),
 	}
 	x := c.X509
 	if x == nil {
@@ -146,7 +132,9 @@ func (a *app) certOf(number int, c firmware.Certificate, chosen []byte) certJSON
 	before, after := x.NotBefore.UTC().Format(time.RFC3339), x.NotAfter.UTC().Format(time.RFC3339)
 	j.Subject, j.Issuer, j.Serial = formatSubject(rdnsOf(x.RawSubject)), formatSubject(rdnsOf(x.RawIssuer)), fmt.Sprintf("%X", x.SerialNumber)
 	j.NotBefore, j.NotAfter = &before, &after
-	j.Signature = signatureOf(x)
+	if j.Signature = m.Algorithm.SignatureOID; x.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
+		j.Signature = x.SignatureAlgorithm.String()
+	}
 	for i, name := range keyUsages {
 		if x.KeyUsage&(1<<i) != 0 {
 			j.KeyUsage = append(j.KeyUsage, name)
@@ -158,26 +146,6 @@ func (a *app) certOf(number int, c firmware.Certificate, chosen []byte) certJSON
 	}
 	j.Names = append(j.Names, namesOf(x)...)
 	return j
-}
-
-// signatureOf names the algorithm of a certificate's signature, by its dotted
-// identifier if Go does not know it.
-func signatureOf(x *x509.Certificate) string {
-	if x.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
-		return x.SignatureAlgorithm.String()
-	}
-	var cert struct {
-		TBS       asn1.RawValue
-		Algorithm struct {
-			ID         asn1.ObjectIdentifier
-			Parameters asn1.RawValue `asn1:"optional"`
-		}
-		Signature asn1.BitString
-	}
-	if _, err := asn1.Unmarshal(x.Raw, &cert); err != nil {
-		return "-"
-	}
-	return cert.Algorithm.ID.String()
 }
 
 // purposesOf lists the extended key usages, dotted (RFC 5280 §4.2.1.12).
@@ -215,9 +183,11 @@ was revoked, or its signature is right, is not checked.
 
 --json prints an object with the keys
   number, id, label, subject, issuer, serial, not_before, not_after, state
-  (valid, not_yet_valid, expired, unknown), algorithm, bits,
+  (valid, not-yet-valid, expired, unknown), algorithm, algorithm_oid, bits,
   signature_algorithm, key_usage, extended_key_usage, policies,
-  alternative_names, sha256, size, authority, has_key, default`,
+  alternative_names, sha256, size, authority, has_key, default,
+  kazakhstan (null, or of a certificate of the National CA: purpose, holder,
+    roles, policies, other_oids, name, iin, bin, organisation, authority)`,
 		Example: `  kaztoken cert show 1
   kaztoken cert show 45ab --json`,
 		Args: cobra.ExactArgs(1),
@@ -255,12 +225,14 @@ func (a *app) certShow(ctx context.Context, t *token, selector string) error {
 	return a.printCert(c.Certificate, j)
 }
 
-// printCert describes a certificate to a person.
+// printCert describes a certificate to a person: what it is for, then what is in
+// it.
 func (a *app) printCert(c firmware.Certificate, j certJSON) error {
 	w := a.words
+	m := kzpki.Describe(c.X509)
 	var s sheet
 	s.line(w.Text("cert.label"), orDash(j.Label))
-	s.line(w.Text("col.state"), w.Text(a.validity(c).long()))
+	s.line(w.Text("col.state"), w.Text(words.Key(m.Validity(a.Now()).Key())))
 	if c.Key != nil {
 		s.line("", w.Text("nonextract"))
 	}
@@ -270,12 +242,16 @@ func (a *app) printCert(c firmware.Certificate, j certJSON) error {
 	if j.Default {
 		s.line("", w.Text("cert.chosen"))
 	}
+	if m.NCA {
+		s.line("", w.Text("cert.nca"))
+		a.printMeaning(&s, m)
+	}
 	if x := c.X509; x != nil {
 		s.line(w.Text("cert.subject"), attributes(rdnsOf(x.RawSubject))...)
 		s.line(w.Text("cert.issuer"), attributes(rdnsOf(x.RawIssuer))...)
 		s.line(w.Text("cert.serial"), j.Serial)
 		s.line(w.Text("cert.validity"), w.DateTime(x.NotBefore.UTC()), w.DateTime(x.NotAfter.UTC()))
-		s.line(w.Text("cert.key"), algorithmOf(c).String())
+		s.line(w.Text("cert.key"), algorithmWords(w, m.Algorithm))
 		s.line(w.Text("cert.signature"), j.Signature)
 		var usages []string
 		for i, k := range usageWords {
@@ -284,12 +260,47 @@ func (a *app) printCert(c firmware.Certificate, j certJSON) error {
 			}
 		}
 		s.line(w.Text("cert.usage"), orDash(strings.Join(usages, ", ")))
-		s.line(w.Text("cert.purpose"), j.Purposes...)
-		s.line(w.Text("cert.policy"), j.Policies...)
+		s.line(w.Text("cert.extended"), j.Purposes...)
+		var policies []string
+		for _, p := range m.Policies {
+			policies = append(policies, w.Text(words.Key(p.Key())))
+		}
+		s.line(w.Text("cert.policies"), append(policies, j.Policies...)...)
 		s.line(w.Text("cert.names"), j.Names...)
 	}
 	s.line("ID", j.ID)
 	s.line(w.Text("cert.fingerprint"), j.SHA256)
 	s.line(w.Text("col.size"), w.Text("bytes", "n", j.Size))
 	return s.print(a.Out)
+}
+
+// printMeaning says what a certificate of Kazakhstan's National CA is for.
+func (a *app) printMeaning(s *sheet, m kzpki.Meaning) {
+	w := a.words
+	s.line(w.Text("cert.field.purpose"), w.Text(words.Key(m.Purpose.Key())))
+	s.line(w.Text("cert.field.holder"), w.Text(words.Key(m.Holder.Key())))
+	var roles []string
+	for _, r := range m.Roles {
+		roles = append(roles, w.Text(words.Key(r.Key())))
+	}
+	s.line(w.Text("cert.field.roles"), roles...)
+	for _, f := range []struct {
+		label words.Key
+		value string
+	}{{"cert.field.name", m.Name.Full()}, {"cert.field.organisation", m.Organisation}} {
+		if f.value != "" {
+			s.line(w.Text(f.label), kzpki.Display(f.value))
+		}
+	}
+	for _, f := range []struct {
+		label words.Key
+		value kzpki.Number
+	}{{"cert.field.iin", m.IIN}, {"cert.field.bin", m.BIN}} {
+		switch text := kzpki.Display(f.value.Text); {
+		case f.value.WellFormed:
+			s.line(w.Text(f.label), text)
+		case text != "":
+			s.line(w.Text(f.label), fmt.Sprintf("%s (%s)", text, w.Text("cert.field.malformed")))
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,17 +128,44 @@ func affirmativeIn(w words.Words) string {
 type demoError struct {
 	command string
 	exit    int
-	missing string // of the output; "" if the exit code is wrong
+	missing string // of the output; "" if something else is wrong
+	untyped int    // lines that nobody asked for
 }
 
 func (e *demoError) Error() string {
-	if e.missing != "" {
+	switch {
+	case e.missing != "":
 		return fmt.Sprintf("%s: the output lacks %q", e.command, e.missing)
+	case e.untyped > 0:
+		return fmt.Sprintf("%s: %s that nobody asked for", e.command, count(e.untyped, "line"))
 	}
 	return fmt.Sprintf("%s: exit code %d", e.command, e.exit)
 }
 
-func (a *app) demo(ctx context.Context) (err error) {
+func (a *app) demo(ctx context.Context) error {
+	out := a.Out
+	if a.json {
+		out = a.Err
+	}
+	steps := demoSteps(a.words)
+	if _, err := fmt.Fprintln(out, a.words.Text("demo.begin")); err != nil {
+		return err
+	}
+	if err := a.play(ctx, out, steps); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(out, "\n%s\n", a.words.Text("demo.end")); err != nil {
+		return err
+	}
+	return a.report(struct {
+		Passed   bool `json:"passed"`
+		Commands int  `json:"commands"`
+	}{true, len(steps)})
+}
+
+// play runs steps on one token in software, which is new, and compares
+// what comes with what is expected.
+func (a *app) play(ctx context.Context, out io.Writer, steps []demoStep) (err error) {
 	dir, err := os.MkdirTemp("", "kaztoken-demo")
 	if err != nil {
 		return &fileError{err}
@@ -148,58 +176,38 @@ func (a *app) demo(ctx context.Context) (err error) {
 			return &fileError{err}
 		}
 	}
-	out := a.Out
-	if a.json {
-		out = a.Err
-	}
-	print := func(format string, args ...any) error {
-		_, err := fmt.Fprintf(out, format, args...)
-		return err
-	}
-	if err := print("%s\n", a.words.Text("demo.begin")); err != nil {
-		return err
-	}
-	steps := demoSteps(a.words)
 	for _, s := range steps {
-		if s.title != "" {
-			if err := print("\n== %s ==\n", a.words.Text(s.title)); err != nil {
-				return err
-			}
-		}
 		command := "kaztoken " + strings.Join(s.args, " ")
-		shown, code := a.demoRun(ctx, dir, s)
+		shown, code, untyped := a.demoRun(ctx, dir, s)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := print("$ %s\n%s", command, shown); err != nil {
+		var b strings.Builder
+		if s.title != "" {
+			fmt.Fprintf(&b, "\n== %s ==\n", a.words.Text(s.title))
+		}
+		fmt.Fprintf(&b, "$ %s\n%s", command, shown)
+		if code != exitOK {
+			fmt.Fprintln(&b, a.words.Text("demo.exit", "code", code))
+		}
+		if _, err := io.WriteString(out, b.String()); err != nil {
 			return err
 		}
-		if code != exitOK {
-			if err := print("%s\n", a.words.Text("demo.exit", "code", code)); err != nil {
-				return err
-			}
-		}
-		if code != s.exit {
-			return &demoError{command: command, exit: code}
+		if code != s.exit || untyped > 0 {
+			return &demoError{command: command, exit: code, untyped: untyped}
 		}
 		for _, w := range s.want {
 			if !strings.Contains(shown, w) {
-				return &demoError{command, code, w}
+				return &demoError{command: command, missing: w}
 			}
 		}
 	}
-	if err := print("\n%s\n", a.words.Text("demo.end")); err != nil {
-		return err
-	}
-	return a.report(struct {
-		Passed   bool `json:"passed"`
-		Commands int  `json:"commands"`
-	}{true, len(steps)})
+	return nil
 }
 
 // demoRun runs one command in this process, on the token in dir, with somebody
 // at the terminal who types what the step says.
-func (a *app) demoRun(ctx context.Context, dir string, s demoStep) (shown string, code int) {
+func (a *app) demoRun(ctx context.Context, dir string, s demoStep) (shown string, code, untyped int) {
 	var screen bytes.Buffer
 	env := System(a.Version)
 	env.In, env.Out, env.Err = strings.NewReader(""), &screen, &screen
@@ -222,7 +230,7 @@ func (a *app) demoRun(ctx context.Context, dir string, s demoStep) (shown string
 		args = append(args, arg)
 	}
 	code = Main(ctx, env, args)
-	return strings.ReplaceAll(screen.String(), dir+string(filepath.Separator), ""), code
+	return strings.ReplaceAll(screen.String(), dir+string(filepath.Separator), ""), code, len(s.typed)
 }
 
 // typist is a Console at which somebody types what was written down before.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/words"
 )
 
 // formatFlags are those of format.
@@ -56,7 +57,7 @@ the token until it is done; if it happened, format again.
 	fl := c.Flags()
 	f.userPIN.add(c, "user-pin", "the new user PIN")
 	f.adminPIN.add(c, "admin-pin", "the new administrator PIN")
-	fl.StringVar(&f.name, "name", "", "`NAME` of the token (standard \"KAZTOKEN\")")
+	fl.StringVar(&f.name, "name", "KAZTOKEN", "`NAME` of the token")
 	fl.StringVar(&f.policy, "policy", "both", "who may change the user PIN: user, admin or both")
 	fl.IntVar(&f.userMinLength, "user-min-length", 6, "minimum length of the user PIN, 1 to 31 bytes")
 	fl.IntVar(&f.adminMinLength, "admin-min-length", 6, "minimum length of the administrator PIN, 1 to 31 bytes")
@@ -121,6 +122,10 @@ func (a *app) format(ctx context.Context, t *token, f *formatFlags, policy firmw
 	if err != nil {
 		return err
 	}
+	a.say("done.format", "name", o.Name)
+	if defaults {
+		a.warn("warn.defaults")
+	}
 	// What was chosen among the certificates is gone with them.
 	if id, err := a.defaultID(ctx, t); err != nil {
 		return err
@@ -129,17 +134,16 @@ func (a *app) format(ctx context.Context, t *token, f *formatFlags, policy firmw
 			return err
 		}
 	}
-	name, id := a.identify(ctx, t)
-	a.say("done.format", "name", name)
-	if defaults {
-		a.warn("warn.defaults")
+	i, err := t.Info(ctx)
+	if err != nil {
+		return err
 	}
 	return a.report(struct {
 		Formatted bool   `json:"formatted"`
 		Name      string `json:"name"`
 		ID        string `json:"id"`
 		Policy    string `json:"policy"`
-	}{true, name, id, policyWord(policy)})
+	}{true, o.Name, fieldWords(words.For(words.English), i.ID, tokenID), policyWord(policy)})
 }
 
 // loginToFormat logs the administrator in, which the card itself does not ask

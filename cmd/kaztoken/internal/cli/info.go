@@ -246,12 +246,12 @@ func tokenID(id uint64) string { return fmt.Sprintf("%08X", id) }
 
 // identify gives a token's name and number, as far as they can be read, for a
 // person who has to recognise it.
-func (a *app) identify(ctx context.Context, t *token) (name, id string) {
+func (a *app) identify(ctx context.Context, t *token) (name, id string, err error) {
 	i, err := t.Info(ctx)
-	if err != nil { // whoever goes on meets it again
-		return a.words.Text("unknown"), a.words.Text("unknown")
+	if err != nil {
+		return "", "", err
 	}
-	return fieldWords(a.words, i.Name, func(s string) string { return s }), fieldWords(a.words, i.ID, tokenID)
+	return fieldWords(a.words, i.Name, func(s string) string { return s }), fieldWords(a.words, i.ID, tokenID), nil
 }
 
 // serialOf is the token's number in eight bytes, if the token tells it.

@@ -118,9 +118,10 @@ var scenes = []scene{
 	{name: "full", options: []emu.Option{emu.WithFreeMemory(4096)}, acts: []act{
 		{args: "info"},
 		{args: "cert import @demo.p12 --pin-file @user.pin --password-file @password", exit: exitNotAllowed},
-		{args: "key generate --bits 4096 --pin-file @user.pin", exit: exitNotAllowed},
 		{args: "check"},
 		{args: "object write @big --pin-file @user.pin", exit: exitNotAllowed},
+		{args: "object write @letter.txt --pin-file @user.pin"},
+		{args: "key generate --bits 4096 --pin-file @user.pin", exit: exitNotAllowed},
 		{args: "check"},
 	}},
 	{name: "vendor", options: []emu.Option{emu.WithVendorFormat()}, acts: []act{
