@@ -7,6 +7,7 @@ GO       ?= go
 BUILD    := build
 PREFIX   ?= /usr/local
 UDEVDIR  ?= /usr/lib/udev/rules.d
+SYSTEMD  ?= /usr/lib
 FUZZTIME ?= 20s
 SOAK     ?= 5
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -20,7 +21,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak golden deps deps-e2e install uninstall clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak golden deps deps-e2e install install-openrc install-procd uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -80,14 +81,33 @@ golden: ## rewrite generated and golden files; review the difference
 $(BUILD)/kaztoken:
 	@$(MAKE) --no-print-directory build
 
-install: $(BUILD)/kaztoken ## DESTDIR= PREFIX= UDEVDIR=
+install: $(BUILD)/kaztoken ## DESTDIR= PREFIX= UDEVDIR= SYSTEMD=; the service is there, and not enabled
 	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
 	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
+	install -d $(DESTDIR)$(SYSTEMD)/systemd/system
+	sed 's|/usr/bin/kaztoken|$(PREFIX)/bin/kaztoken|' udev/service/kaztoken.service >$(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.service
+	install -m 0644 udev/service/kaztoken.socket $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.socket
+	install -D -m 0644 udev/service/kaztoken.sysusers $(DESTDIR)$(SYSTEMD)/sysusers.d/kaztoken.conf
+	install -D -m 0644 udev/service/kaztoken.tmpfiles $(DESTDIR)$(SYSTEMD)/tmpfiles.d/kaztoken.conf
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
 
+install-openrc: $(BUILD)/kaztoken ## the program and its script for OpenRC
+	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
+	install -d $(DESTDIR)/etc/init.d
+	sed 's|/usr/bin/kaztoken|$(PREFIX)/bin/kaztoken|' udev/service/kaztoken.openrc >$(DESTDIR)/etc/init.d/kaztoken
+	chmod 0755 $(DESTDIR)/etc/init.d/kaztoken
+	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
+
+install-procd: $(BUILD)/kaztoken ## the program and its scripts for OpenWrt
+	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)/usr/bin/kaztoken
+	install -D -m 0755 udev/service/kaztoken.procd $(DESTDIR)/etc/init.d/kaztoken
+	install -D -m 0644 udev/service/kaztoken.hotplug $(DESTDIR)/etc/hotplug.d/usb/70-kaztoken
+
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/kaztoken $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
+	rm -f $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.service $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.socket
+	rm -f $(DESTDIR)$(SYSTEMD)/sysusers.d/kaztoken.conf $(DESTDIR)$(SYSTEMD)/tmpfiles.d/kaztoken.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/kaztoken
 
 clean:
