@@ -52,6 +52,7 @@ type claim struct {
 	reader  *Reader // nil unless it has arrived
 	failure error   // why it has not, nil if that is not known yet
 	told    bool    // an event has carried the report of the arrival
+	awaited bool    // Settled waits for it
 }
 
 // Reader is one reader interface of a plugged-in device, opened and powered
@@ -154,6 +155,9 @@ func (s *Supervisor) hold(a address, d *device) {
 	for _, c := range d.claims {
 		s.wg.Go(func() {
 			s.serve(c)
+			s.mu.Lock()
+			s.answered(c)
+			s.mu.Unlock()
 			ended <- struct{}{}
 		})
 	}
@@ -361,6 +365,7 @@ func (s *Supervisor) arrived(c *claim, r *Reader, took time.Duration) {
 	if !ended {
 		c.reader, c.failure = r, nil
 		s.post(Event{Kind: Arrived, Name: c.name, Device: c.info, Reader: r, Reported: c.reportOf()})
+		s.answered(c)
 	}
 	s.mu.Unlock()
 	if !ended {
@@ -381,6 +386,7 @@ func (s *Supervisor) failed(c *claim, err error) {
 	if !known && c.ctx.Err() == nil {
 		c.failure = err
 		s.post(Event{Kind: Failed, Name: c.name, Device: c.info, Err: err, Reported: c.reportOf()})
+		s.answered(c)
 	}
 	s.mu.Unlock()
 	if known {

@@ -62,12 +62,17 @@ type Supervisor struct {
 	wg     sync.WaitGroup // every goroutine of the supervisor
 	look   chan struct{}  // capacity 1: the list should be looked at
 
+	filters chan Filter   // for the goroutine of run, which owns cfg.Filter
+	settled chan struct{} // closed as Settled says
+
 	mu      sync.Mutex // guards all following fields; no I/O while held
 	devices map[address]*device
 	letting map[address]<-chan struct{} // done of a device that ended and still lets go
 	taken   []bool                      // reader numbers in use
 	subs    []*Subscription
 	closed  bool
+	listed  bool // the first list was looked at
+	awaited int  // claims of that list which Settled waits for
 }
 
 // Supervise starts a supervisor. It returns when the watch is open; the
@@ -89,7 +94,10 @@ func Supervise(cfg Config) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{cfg: cfg, log: cfg.Log, look: make(chan struct{}, 1), devices: make(map[address]*device), letting: make(map[address]<-chan struct{})}
+	s := &Supervisor{
+		cfg: cfg, log: cfg.Log, look: make(chan struct{}, 1), filters: make(chan Filter), settled: make(chan struct{}),
+		devices: make(map[address]*device), letting: make(map[address]<-chan struct{}),
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	notices := make(chan Notice, noticeQueue)
 	s.wg.Go(func() { s.watch(watch, notices) })
@@ -283,6 +291,9 @@ func (s *Supervisor) run(notices <-chan Notice) {
 			listAfter(debounce)
 		case <-s.look:
 			listAfter(debounce)
+		case f := <-s.filters:
+			s.refilter(f)
+			listAfter(0)
 		case <-timer.C:
 			if !wanted || listing {
 				break // the end of the list in work comes back here
@@ -302,6 +313,7 @@ func (s *Supervisor) run(notices <-chan Notice) {
 				s.log.WithError(l.err).WithField("retry", backoff).Error("cannot list USB devices")
 				listAfter(backoff)
 				backoff = min(2*backoff, backoffMax)
+				s.await()
 				break
 			}
 			if l.err != nil {
@@ -309,6 +321,7 @@ func (s *Supervisor) run(notices <-chan Notice) {
 			}
 			backoff = backoffMin
 			again := s.reconcile(l.devs, l.err == nil, reported, touched, bare)
+			s.await()
 			switch {
 			case wanted:
 				timer.Reset(debounce) // it may have fired while the list was made
