@@ -173,11 +173,14 @@ func (t *Token) newFormatting(ctx context.Context, o FormatOptions) (*formatting
 	if err != nil {
 		return nil, err
 	}
-	info := pkcs15.NewTokenInfo(o.Name, serial, t.clock().UTC().Format(generalizedTime)).AppendTo(nil)
-	dir := pkcs15.NewApplication(o.Name).AppendTo(nil)
-	if over := max(len(info), len(dir)) - smallFile; over > 0 {
-		return nil, &NameError{Max: max(len(o.Name)-over, 0), Violation: NameTooLong}
+	now := t.clock().UTC().Format(generalizedTime)
+	infoOf := func(name string) []byte { return pkcs15.NewTokenInfo(name, serial, now).AppendTo(nil) }
+	dirOf := func(name string) []byte { return pkcs15.NewApplication(name).AppendTo(nil) }
+	size := func(name string) int { return max(len(infoOf(name)), len(dirOf(name))) }
+	if err := checkRoom(o.Name, smallFile, size); err != nil {
+		return nil, err
 	}
+	info, dir := infoOf(o.Name), dirOf(o.Name)
 	userEntry := pkcs15.UserPIN(o.UserMinLength)
 	if o.Policy == PolicyAdmin {
 		userEntry.Flags |= pkcs15.PINChangeDisabled

@@ -62,6 +62,19 @@ func checkName(name string) error {
 	return nil
 }
 
+// checkRoom checks whether a name fits into a file of room bytes; size is what
+// the file holds with a name.
+func checkRoom(name string, room int, size func(name string) int) error {
+	fits := len(name)
+	for fits > 0 && size(strings.Repeat("x", fits)) > room {
+		fits--
+	}
+	if fits < len(name) {
+		return &NameError{Max: fits, Violation: NameTooLong}
+	}
+	return nil
+}
+
 // Name is the token's name: the label in EF(TokenInfo).
 func (t *Token) Name(ctx context.Context) (string, error) {
 	var name string
@@ -104,14 +117,18 @@ func (t *Token) setName(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	info.Label = name
 	if info.LastUpdate != "" {
 		info.LastUpdate = t.later(info.LastUpdate)
 	}
-	next := info.AppendTo(nil)
-	if over := len(next) - t.cache.info.size; over > 0 {
-		return &NameError{Max: max(len(name)-over, 0), Violation: NameTooLong}
+	size := func(name string) int {
+		info.Label = name
+		return len(info.AppendTo(nil))
 	}
+	if err := checkRoom(name, t.cache.info.size, size); err != nil {
+		return err
+	}
+	info.Label = name
+	next := info.AppendTo(nil)
 	if t.role == Admin {
 		if err := t.renameDIR(ctx, name); err != nil {
 			return err
