@@ -131,14 +131,15 @@ func (t *Token) isThere(ctx context.Context, s *survey, p pkcs15.Path) (bool, er
 func (t *Token) survey(ctx context.Context) (*survey, error) {
 	t.cache = cache{} // what was kept is not evidence
 	s := &survey{there: make(map[string]bool)}
-	privates, err := t.childrenIfAny(ctx, secretDF)
+	privates, hasPrivates, err := t.childrenIfAny(ctx, secretDF)
 	if err != nil {
 		return s, err
 	}
-	publics, err := t.childrenIfAny(ctx, publicDF)
+	publics, hasPublics, err := t.childrenIfAny(ctx, publicDF)
 	if err != nil {
 		return s, err
 	}
+	s.unclear = hasPrivates != hasPublics // they are made together
 	files, err := t.children(ctx, t.app)
 	if err != nil {
 		return s, err
@@ -188,12 +189,12 @@ func (t *Token) surveyName(ctx context.Context, s *survey) error {
 }
 
 // childrenIfAny lists a DF that need not exist.
-func (t *Token) childrenIfAny(ctx context.Context, df pkcs15.Path) ([]File, error) {
-	files, err := t.children(ctx, df)
+func (t *Token) childrenIfAny(ctx context.Context, df pkcs15.Path) (files []File, ok bool, err error) {
+	files, err = t.children(ctx, df)
 	if errors.Is(err, iso7816.ErrNotFound) {
-		return nil, nil
+		return nil, false, nil
 	}
-	return files, err
+	return files, true, err
 }
 
 // listTypes are the directories that hold what this package manages.
@@ -209,7 +210,7 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 	damaged := func(dt pkcs15.DirType, d *directory) {
 		if d.damage != nil {
 			s.unclear = true
-			s.find(Finding{Kind: FindingDamagedDirectory, Path: d.path, Directory: dt, Repairable: true})
+			s.find(Finding{Kind: FindingDamagedDirectory, Path: d.path, Directory: dt, Repairable: dt != 0})
 		}
 	}
 	damaged(0, odf)
@@ -217,6 +218,7 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 	if err != nil {
 		return err
 	}
+	listed := 0
 	for _, e := range names {
 		if e.Err != nil {
 			s.unclear = true
@@ -225,6 +227,7 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 		if !slices.Contains(listTypes, e.Type) {
 			continue
 		}
+		listed++
 		p := e.Path.Absolute(t.app)
 		there, err := t.isThere(ctx, s, p)
 		if err != nil {
@@ -235,6 +238,7 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 			s.find(Finding{Kind: FindingMissingFile, Path: p, Directory: e.Type, Repairable: true, inODF: true})
 		}
 	}
+	read := 0
 	for _, dt := range listTypes {
 		dirs, err := t.directories(ctx, dt)
 		if err != nil {
@@ -243,7 +247,9 @@ func (t *Token) surveyDirectories(ctx context.Context, s *survey) error {
 		for _, d := range dirs {
 			damaged(dt, d)
 		}
+		read += len(dirs)
 	}
+	s.unclear = s.unclear || read < listed // one that is there was not found
 	return nil
 }
 
@@ -355,7 +361,14 @@ func (t *Token) surveyKeys(ctx context.Context, s *survey, privates, publics []F
 		s.find(Finding{Kind: kind, Path: f.Path, Directory: pkcs15.PrKDF, Repairable: !s.unclear || kind == FindingUnlistedKey})
 	}
 	for _, f := range publics {
-		if f.Kind == KindRSF && !listed[string(f.Path)] && !s.there[string(secretDF.Append(f.Path.ID()))] {
+		if f.Kind != KindRSF || listed[string(f.Path)] {
+			continue
+		}
+		private, err := t.isThere(ctx, s, secretDF.Append(f.Path.ID()))
+		if err != nil {
+			return err
+		}
+		if !private {
 			s.find(Finding{Kind: FindingLeftoverKey, Path: f.Path, Directory: pkcs15.PuKDF, Repairable: !s.unclear})
 		}
 	}

@@ -57,14 +57,17 @@ func (t *Token) readDirectory(ctx context.Context, p pkcs15.Path) (*directory, e
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", p, err)
 		}
+		short := len(piece) < min(maxRead, d.size-len(d.content))
 		d.content = append(d.content, piece...)
 		var complete bool
 		d.end, complete, err = pkcs15.End(d.content)
-		whole := len(d.content) >= d.size || len(piece) == 0
+		whole := len(d.content) >= d.size
 		switch {
 		case err != nil:
 			d.damage = err
 			return d, nil
+		case short && !complete: // there may be more than what came
+			return nil, fmt.Errorf("%v: %w: %d bytes of a file of %d", p, ErrAnswer, len(d.content), d.size)
 		case whole && !complete && d.end < len(d.content):
 			d.damage = fmt.Errorf("an entry runs over the end: %w", iso7816.ErrTLV)
 			return d, nil
@@ -180,17 +183,26 @@ func (t *Token) list(ctx context.Context, entry pkcs15.ODFEntry) error {
 	if err != nil {
 		return err
 	}
-	list, err := pkcs15.ParseODF(odf.entries())
-	if err != nil {
-		return fmt.Errorf("ODF: %w", err)
-	}
-	if slices.ContainsFunc(list, func(e pkcs15.ODFEntry) bool { return e.Path.Absolute(t.app).Equal(entry.Path) }) {
-		return nil
+	if named, err := t.inODF(ctx, entry.Path); named || err != nil {
+		return err
 	}
 	if err := t.rewrite(ctx, 0, odf, entry.AppendTo(bytes.Clone(odf.entries()))); err != nil {
 		return fmt.Errorf("ODF: %w", err)
 	}
 	return nil
+}
+
+// inODF reports whether the ODF names a file.
+func (t *Token) inODF(ctx context.Context, p pkcs15.Path) (bool, error) {
+	odf, err := t.odf(ctx)
+	if err != nil {
+		return false, err
+	}
+	list, err := pkcs15.ParseODF(odf.entries())
+	if err != nil {
+		return false, fmt.Errorf("ODF: %w", err)
+	}
+	return slices.ContainsFunc(list, func(e pkcs15.ODFEntry) bool { return e.Path.Absolute(t.app).Equal(p) }), nil
 }
 
 // place makes and fills a directory file that nothing refers to yet. A namesake
@@ -199,6 +211,13 @@ func (t *Token) place(ctx context.Context, d *directory, entries []byte) error {
 	f := fcp{kind: KindEF, id: d.path.ID(), size: d.size, rules: d.rules}
 	err := t.create(ctx, parent(d.path), f)
 	if errors.Is(err, iso7816.ErrFileExists) {
+		named, odfErr := t.inODF(ctx, d.path)
+		if odfErr != nil {
+			return odfErr
+		}
+		if named {
+			return fmt.Errorf("%v: %w: it was not there before", d.path, ErrAnswer)
+		}
 		if err := t.deleteFile(ctx, d.path); err != nil {
 			return err
 		}
@@ -350,8 +369,11 @@ const generalizedTime = "20060102150405.000Z"
 // stays as it is: the change is made by now.
 func (t *Token) touch(ctx context.Context) error {
 	info, err := t.tokenInfo(ctx)
+	if err != nil && !refusal(err) && !errors.Is(err, pkcs15.ErrUnknown) {
+		return err
+	}
 	if err != nil || info.LastUpdate == "" {
-		return nil // it was not ours; Check reports what cannot be read
+		return nil // it was not ours
 	}
 	info.LastUpdate = t.later(info.LastUpdate)
 	next := info.AppendTo(nil)

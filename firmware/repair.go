@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -84,7 +85,7 @@ func (t *Token) repairDirectories(ctx context.Context, s *survey) error {
 	for _, f := range s.findings {
 		var err error
 		switch {
-		case f.Kind == FindingDamagedDirectory:
+		case f.Kind == FindingDamagedDirectory && f.Repairable:
 			err = t.mendDirectory(ctx, f.Directory, f.Path)
 		case f.Kind == FindingMissingFile && f.inODF:
 			err = t.mendODF(ctx, s, f.Path)
@@ -155,29 +156,29 @@ func (t *Token) mendODF(ctx context.Context, s *survey, gone pkcs15.Path) error 
 	return nil
 }
 
-// mendDirectory puts an end behind the entries that can be read.
+// mendDirectory puts an end behind the entries that can be read, if it reads the
+// same a second time: what is behind that is lost for good.
 func (t *Token) mendDirectory(ctx context.Context, dt pkcs15.DirType, p pkcs15.Path) error {
-	odf, err := t.odf(ctx)
+	dirs, err := t.directories(ctx, dt)
 	if err != nil {
 		return err
 	}
-	dirs := []*directory{odf}
-	if dt != 0 {
-		if dirs, err = t.directories(ctx, dt); err != nil {
+	for _, d := range dirs {
+		if !d.path.Equal(p) || d.damage == nil {
+			continue
+		}
+		again, err := t.readDirectory(ctx, p)
+		if err != nil {
 			return err
 		}
-	}
-	for _, d := range dirs {
-		if d.path.Equal(p) && d.damage != nil {
-			if _, err := t.selectFile(ctx, p); err != nil {
-				return err
-			}
-			if err := t.update(ctx, d.end, []byte{0}); err != nil {
-				t.cache = cache{}
-				return err
-			}
-			d.content, d.damage = append(d.content[:d.end], 0), nil
+		if !bytes.Equal(again.content, d.content) {
+			return fmt.Errorf("%v: %w: it is not the same when read again", p, ErrAnswer)
 		}
+		if err := t.update(ctx, d.end, []byte{0}); err != nil {
+			t.cache = cache{}
+			return err
+		}
+		d.content, d.damage = append(d.content[:d.end], 0), nil
 	}
 	return nil
 }
