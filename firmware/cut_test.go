@@ -163,7 +163,14 @@ func (c cut) at(t *testing.T, f fault, n int) string {
 			t.Errorf("%s: no error, but\n%s", what, diff)
 		}
 	}
+	return c.afterwards(t, card, what)
+}
 
+// afterwards checks what a fault has left on a card, and gives what Check says of
+// it in one line.
+func (c cut) afterwards(t *testing.T, card *emu.Card, what string) string {
+	t.Helper()
+	ctx := t.Context()
 	fresh := open(t, card)
 	if fresh.State() == firmware.StatePKCS15 {
 		audit(t, card, what)
@@ -271,6 +278,9 @@ func deleteCertificates(places ...int) func(context.Context, *firmware.Token) er
 		}
 		var s firmware.Selection
 		for _, i := range places {
+			if i >= len(all) {
+				return firmware.ErrNotFound
+			}
 			s.Certificates = append(s.Certificates, all[i])
 		}
 		return token.Delete(ctx, s, nil)
@@ -338,8 +348,8 @@ func operations(t testing.TB) []operation {
 		{name: "generate", prepare: furnish, run: as(firmware.User, makeKey)},
 		{name: "delete-key", prepare: furnish, run: as(firmware.User, func(ctx context.Context, token *firmware.Token) error {
 			keys, err := token.Keys(ctx)
-			if err != nil {
-				return err
+			if err != nil || len(keys) == 0 {
+				return errors.Join(err, firmware.ErrNotFound)
 			}
 			return token.Delete(ctx, firmware.Selection{Keys: keys[:1]}, nil)
 		})},

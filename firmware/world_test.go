@@ -64,8 +64,7 @@ var knownKeys = sync.OnceValue(func() map[string]*rsa.PublicKey {
 	for bits, blocks := range keyBlocks() {
 		for i := range blocks {
 			pub := &testKey(bits, i).PublicKey
-			id := sha1.Sum(pub.N.Bytes())
-			known[string(id[:])] = pub
+			known[string(idOf(pub))] = pub
 		}
 	}
 	return known
@@ -182,4 +181,10 @@ func signs(t testing.TB, token *firmware.Token, k firmware.Key) error {
 		return err
 	}
 	return rsa.VerifyPKCS1v15(pub, crypto.SHA256, digest[:], sig)
+}
+
+// idOf is the ID that OpenSC gives a key.
+func idOf(pub *rsa.PublicKey) []byte {
+	id := sha1.Sum(pub.N.Bytes())
+	return id[:]
 }
