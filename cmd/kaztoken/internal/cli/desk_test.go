@@ -45,15 +45,22 @@ type desk struct {
 }
 
 // newDesk makes a desk with a card in its factory state, unless options say
-// another. Random numbers and generated keys are always the same.
+// another.
 func newDesk(t *testing.T, options ...emu.Option) *desk {
+	t.Helper()
+	return &desk{t: t, card: newCard(t, options...), dir: t.TempDir(), lang: words.English}
+}
+
+// newCard makes a card whose random numbers and generated keys are always the
+// same.
+func newCard(t *testing.T, options ...emu.Option) *emu.Card {
 	t.Helper()
 	key := generatedKey(t)
 	defaults := []emu.Option{
 		emu.WithRandom(rand.New(rand.NewSource(1))),
 		emu.WithKeySource(func(int) (*rsa.PrivateKey, error) { return key, nil }),
 	}
-	return &desk{t: t, card: emu.New(append(defaults, options...)...), dir: t.TempDir(), lang: words.English}
+	return emu.New(append(defaults, options...)...)
 }
 
 // generatedKey is the key that software cards of tests generate.

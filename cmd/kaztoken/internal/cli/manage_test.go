@@ -192,8 +192,9 @@ func TestReplaceKeepsOneOfBoth(t *testing.T) {
 // TestCheckRepairs: what an interruption leaves is found and cleared, and the
 // exit code says whether something is left.
 func TestCheckRepairs(t *testing.T) {
+	d := newDesk(t).files()
 	for n := 8; ; n++ {
-		d := newDesk(t).files()
+		d.card = newCard(t)
 		p := &pulled{left: n}
 		d.wrap = wrapIn(p)
 		d.run("object", "write", "@letter.txt", "--pin-file", "@user.pin")

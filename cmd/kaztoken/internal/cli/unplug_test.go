@@ -66,10 +66,11 @@ func TestPulledOut(t *testing.T) {
 		{args: []string{"check"}},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			d := newDesk(t).files()
 			lost := 0
 			for _, answer := range []bool{false, true} {
 				for n := 0; ; n++ {
-					d := newDesk(t).files()
+					d.card, d.wrap, d.lang = newCard(t), nil, words.English
 					for _, p := range c.prepare {
 						d.must(p...)
 					}
@@ -126,8 +127,9 @@ func (s *stopped) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error
 // TestInterruptedLogsOut: whenever a command is interrupted, nobody is logged
 // in when it ends.
 func TestInterruptedLogsOut(t *testing.T) {
+	d := newDesk(t).files()
 	for n := 0; ; n++ {
-		d := newDesk(t).files()
+		d.card = newCard(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &stopped{left: n, stop: cancel}
 		d.wrap = func(card firmware.Card) firmware.Card { s.Card = card; return s }
