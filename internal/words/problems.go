@@ -260,8 +260,4 @@ var hints = []entry{
 		"hint.outdated", "оны қазіргі түрге ауыстырыңыз, мысалы: openssl pkcs12 -export",
 		"преобразуйте его в современный вид, например: openssl pkcs12 -export", "bring it into a form of today, for example with openssl pkcs12 -export",
 	},
-	{
-		"hint.password", "құпиясөзді --password-file FILE немесе --password-fd N арқылы беріңіз",
-		"передайте пароль через --password-file FILE или --password-fd N", "give the password with --password-file FILE or --password-fd N",
-	},
 }

@@ -102,7 +102,7 @@ var problems = []problem{
 	{is: of(rsa.ErrDecryption), exit: exitFailed, message: "error.decrypt"},
 
 	// Files with certificates and keys.
-	{is: of(certfile.ErrPassword), exit: exitFailed, message: "error.file.password", hint: "hint.password"},
+	{is: of(certfile.ErrPassword), exit: exitFailed, message: "error.file.password"},
 	{is: of(certfile.ErrUnknownFormat), exit: exitFailed, message: "error.file.kind", own: ownDetails},
 	{is: of(certfile.ErrMalformed), exit: exitFailed, message: "error.file.damaged", own: ownDetails},
 	{is: of(certfile.ErrTooLarge), exit: exitFailed, message: "error.file.large", own: ownDetails},
@@ -146,6 +146,7 @@ var problems = []problem{
 	{is: of(ccid.ErrProtocolMismatch), exit: exitFailed, message: "error.mismatch", own: ownText},
 	{is: of(ccid.ErrNotSupported), exit: exitFailed, message: "error.reader", own: ownText},
 	{is: of(ccid.ErrCardReset), exit: exitFailed, message: "error.cardreset", hint: "hint.again", own: ownText},
+	{is: of(firmware.ErrReset), exit: exitFailed, message: "error.cardreset", hint: "hint.again", own: ownText},
 	{is: of(ccid.ErrProtocol), exit: exitFailed, message: "error.protocol", own: ownText},
 	{is: of(ccid.ErrFaulty), exit: exitFailed, message: "error.faulty", hint: "hint.replug", own: ownText},
 	{is: of(firmware.ErrAnswer), exit: exitFailed, message: "error.answer", own: ownDetails},

@@ -105,6 +105,7 @@ var mistakes = []struct {
 	{"no protocol", fmt.Errorf("slot 0: %w", ccid.ErrProtocolMismatch), exitFailed},
 	{"reader cannot", &host.HintError{Err: fmt.Errorf("slot 0: %w", ccid.ErrNotSupported), Hint: "hint.chain", Values: []any{"max", 261}}, exitFailed},
 	{"card reset", fmt.Errorf("slot 0: %w", ccid.ErrCardReset), exitFailed},
+	{"token reset", fmt.Errorf("take the token for one operation: %w", firmware.ErrReset), exitFailed},
 	{"protocol", fmt.Errorf("slot 0: %w", ccid.ErrProtocol), exitFailed},
 	{"faulty", fmt.Errorf("slot 0: %w", ccid.ErrFaulty), exitFailed},
 	{"answer", fmt.Errorf("SELECT: %w", firmware.ErrAnswer), exitFailed},
