@@ -99,6 +99,8 @@ func (s *Slot) PowerOff(ctx context.Context) error {
 }
 
 func (s *Slot) powerOff(ctx context.Context) error {
+	s.switchOff(true)
+	defer s.switchOff(false)
 	_, err := s.command(ctx, iccPowerOff(), s.r.timeouts.Command)
 	if errors.Is(err, ErrNoCard) {
 		return nil
@@ -109,6 +111,14 @@ func (s *Slot) powerOff(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return err
+}
+
+// switchOff notes that the loss of power that follows, or the one that has
+// happened, is of this program's making.
+func (s *Slot) switchOff(now bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.switching = now && s.state != CardUnknown && s.state != CardAbsent
 }
 
 // activate powers the card up and reads its ATR, with whatever voltage it

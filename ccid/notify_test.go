@@ -127,6 +127,43 @@ func TestNotifications(t *testing.T) {
 	})
 }
 
+// TestCards takes the power from a card, has it lose its power, and takes it out
+// while the power is taken.
+func TestCards(t *testing.T) {
+	bubble(t, withInterrupt(0x00020048), "", func(t *testing.T, r *Reader, p *scriptPipe) {
+		for _, step := range []struct {
+			name              string
+			script            string
+			act               func(*Slot) error
+			cards, insertions uint64
+		}{
+			{
+				"switched off", "> 63 00 00 00 00 00 01 00 00 00\n< 81 00 00 00 00 00 01 01 00 00\n",
+				func(s *Slot) error { return s.PowerOff(t.Context()) }, 0, 1,
+			},
+			{
+				"lost its power", "> 65 00 00 00 00 00 01 00 00 00\n< 81 00 00 00 00 00 01 01 00 00\n",
+				func(s *Slot) error { _, err := s.Status(t.Context()); return err }, 1, 1,
+			},
+			{
+				"taken out meanwhile", "> 63 00 00 00 00 00 01 00 00 00\n< 81 00 00 00 00 00 01 42 FE 00\n",
+				func(s *Slot) error { return s.PowerOff(t.Context()) }, 1, 1,
+			},
+		} {
+			s := makeReady(t, r, 1, kaztokenATR)
+			cards, insertions := s.Cards(), s.Insertions()
+			p.say(step.script)
+			if err := step.act(s); err != nil {
+				t.Errorf("%s: %v", step.name, err)
+			}
+			if c, i := s.Cards()-cards, s.Insertions()-insertions; c != step.cards || i != step.insertions {
+				t.Errorf("%s: %d cards and %d insertions more, want %d and %d", step.name, c, i, step.cards, step.insertions)
+			}
+			p.check()
+		}
+	})
+}
+
 func TestChangeOnReaderThatActivates(t *testing.T) {
 	bubble(t, withInterrupt(0x0002004C), "", func(t *testing.T, r *Reader, p *scriptPipe) {
 		time.Sleep(time.Second)

@@ -70,6 +70,8 @@ type Slot struct {
 	mu         sync.Mutex // guards the following fields; no I/O while held
 	state      CardState
 	insertions uint64
+	cards      uint64
+	switching  bool // the power is being taken away by this program
 	changed    chan struct{}
 	atr        iso7816.ATR
 	params     Parameters
@@ -130,6 +132,14 @@ func (s *Slot) Insertions() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.insertions
+}
+
+// Cards is Insertions without the times that PowerOff and Reset took the power:
+// a number that is not what it was means that another card may be there.
+func (s *Slot) Cards() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cards
 }
 
 // Changed gives a channel that is closed at the next change of State or
@@ -307,6 +317,9 @@ func (s *Slot) observe(command MessageType, a Message) {
 // The caller holds mu.
 func (s *Slot) arrive(state CardState) {
 	s.insertions++
+	if !s.switching || state != CardPresent {
+		s.cards++
+	}
 	s.atr, s.params = iso7816.ATR{}, Parameters{}
 	s.become(state)
 }
