@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -424,11 +425,23 @@ func asType[E error](err error) error {
 
 // threePrimes is a key of 1024 bits that the card has no room for.
 func threePrimes(t testing.TB) *rsa.PrivateKey {
-	key, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, 1024)
-	if err != nil {
-		t.Fatal(err)
+	one, e := big.NewInt(1), big.NewInt(65537)
+	for {
+		n, phi := big.NewInt(1), big.NewInt(1)
+		var primes []*big.Int
+		for _, bits := range []int{341, 341, 342} {
+			p, err := rand.Prime(rand.Reader, bits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			primes = append(primes, p)
+			n.Mul(n, p)
+			phi.Mul(phi, new(big.Int).Sub(p, one))
+		}
+		if d := new(big.Int).ModInverse(e, phi); d != nil && n.BitLen() == 1024 {
+			return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}, D: d, Primes: primes}
+		}
 	}
-	return key
 }
 
 // TestNotFound asks for what is not there.

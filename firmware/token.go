@@ -158,7 +158,8 @@ func Open(ctx context.Context, c Card, opts ...Option) (*Token, error) {
 	return t, nil
 }
 
-// State says how the token is formatted.
+// State says how the token was formatted when it was last used through this
+// Token.
 func (t *Token) State() State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
