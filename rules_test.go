@@ -63,6 +63,8 @@ var rooms = []room{
 		"the service knows slots, not what is behind them: a reader, a card in software, anything"},
 	{"bridge/wire", nil,
 		"client and service speak the same messages, and neither is needed to read them"},
+	{"bridge/client", []string{"bridge/wire", "firmware", "internal/secret"},
+		"it knows the messages and the interface that firmware asks of a card, and nothing of the service"},
 	{"bridge/bridgetest", []string{"bridge", "bridge/wire", "internal/iso7816"},
 		"the doubles of the service's tests, for others who test against the service"},
 	{"firmware/pkcs15", []string{"internal/iso7816"},
