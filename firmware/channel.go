@@ -71,7 +71,8 @@ type Event struct {
 }
 
 // channel turns commands into APDUs and answers into data. Its buffers are used
-// again and wiped after what was secret.
+// again and wiped after what was secret; once they have grown, sending a command
+// allocates nothing unless it fails or is traced.
 type channel struct {
 	card  Card
 	trace func(Event)

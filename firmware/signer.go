@@ -272,6 +272,9 @@ func (t *Token) compute(ctx context.Context, k Key, template, out, in byte, bloc
 	for at := 0; at < len(little); at += maxUpdate {
 		parts = append(parts, little[at:min(at+maxUpdate, len(little))])
 	}
+	if out == psoPlain {
+		defer t.ch.wipe()
+	}
 	data, err := t.ch.chain(ctx, iso7816.Command{INS: insPSO, P1: out, P2: in, Ne: iso7816.MaxShortNe}, parts)
 	if err != nil {
 		t.current.mse = mse{}
@@ -280,11 +283,7 @@ func (t *Token) compute(ctx context.Context, k Key, template, out, in byte, bloc
 	if len(data) != len(block) {
 		return nil, fmt.Errorf("PERFORM SECURITY OPERATION: %w: %d bytes, want %d", ErrAnswer, len(data), len(block))
 	}
-	result := reversed(data)
-	if out == psoPlain {
-		t.ch.wipe()
-	}
-	return result, nil
+	return reversed(data), nil
 }
 
 // CertificateRequest signs a PKCS #10 request (RFC 2986) with a key on the
