@@ -1,0 +1,273 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"kaztoken/bridge/wire"
+)
+
+// Report is what a service says of itself, and its JSON form. Times that have
+// passed are in seconds; a person's list is complete or, for other users than
+// root and the one that the service runs as, without what belongs to others.
+type Report struct {
+	Program string         `json:"program"` // "kaztoken v1.2.3"
+	PID     int            `json:"pid"`
+	UID     int            `json:"uid"`
+	Socket  string         `json:"socket"`
+	Up      float64        `json:"up"`
+	Readers []ReaderReport `json:"readers"`
+	Clients []ClientReport `json:"clients"`
+	// Whole: nothing was taken out.
+	Whole bool `json:"whole"`
+}
+
+// ReaderReport is one reader as programs see it.
+type ReaderReport struct {
+	Name     string `json:"name"`
+	Card     string `json:"card"`     // "ready", "unpowered", "mute", "absent" or "failing"
+	ATR      string `json:"atr"`      // hexadecimal; "" without
+	Protocol string `json:"protocol"` // "T=0", "T=1", "RAW"; "" before one was chosen
+	Powered  bool   `json:"powered"`  // in fact: an idle card is not, whatever programs see
+	Cards    uint32 `json:"cards"`    // that came and went, modulo 65536
+	// Handles are the connections to the card, the oldest first.
+	Handles []HandleReport `json:"handles"`
+	// Waiting is the number of programs that wait for the card.
+	Waiting int `json:"waiting"`
+}
+
+// HandleReport is one connection of a program to a card.
+type HandleReport struct {
+	ProcessReport
+	Share string  `json:"share"` // "exclusive", "shared", "direct"
+	For   float64 `json:"for"`
+	// Locked is set for the one that has the card for itself: in a transaction, or
+	// exclusively.
+	Locked    bool    `json:"locked"`
+	LockedFor float64 `json:"locked_for"`
+}
+
+// ClientReport is one connection of a program to the service.
+type ClientReport struct {
+	ProcessReport
+	Protocol string  `json:"protocol"` // "4:4"; "" if it has not said
+	Context  bool    `json:"context"`
+	Handles  int     `json:"handles"`
+	Waiting  bool    `json:"waiting"` // for a change of a reader
+	For      float64 `json:"for"`
+}
+
+// ProcessReport names a process. Of another user's, an ordinary user is told
+// nothing: PID is 0, UID -1 and Program "".
+type ProcessReport struct {
+	PID     int    `json:"pid"`
+	UID     int    `json:"uid"`
+	Program string `json:"program"` // as the kernel calls it; "?" if that cannot be seen
+}
+
+// seenBy takes out of a report what a user is not to see.
+func (r Report) seenBy(uid int) Report {
+	if uid == 0 || uid == r.UID {
+		r.Whole = true
+		return r
+	}
+	r.Clients = slices.DeleteFunc(slices.Clone(r.Clients), func(c ClientReport) bool { return c.UID != uid })
+	r.Readers = slices.Clone(r.Readers)
+	for i := range r.Readers {
+		r.Readers[i].Handles = slices.Clone(r.Readers[i].Handles)
+		for j := range r.Readers[i].Handles {
+			if h := &r.Readers[i].Handles[j]; h.UID != uid {
+				h.ProcessReport = ProcessReport{UID: -1}
+			}
+		}
+	}
+	return r
+}
+
+const (
+	// statusSuffix makes the path of the socket for status out of the service's.
+	statusSuffix = ".status"
+	// maxReport bounds a report, bytes.
+	maxReport = 8 << 20
+	// maxAskers is how many may ask for a report at once; it is made again for each.
+	maxAskers = 8
+	// asking is how long one may take to receive it.
+	asking = 2 * time.Second
+	// acceptPause follows a connection that could not be taken: descriptors are
+	// short.
+	acceptPause = 50 * time.Millisecond
+)
+
+func statusPath(socket string) string { return socket + statusSuffix }
+
+// reporter answers everybody who connects to the status socket with one report
+// as a line of JSON. There is no request, so there is nothing to parse.
+type reporter struct {
+	listener *net.UnixListener
+	make     func() Report
+	// allow says whether a user may know anything at all.
+	allow func(*net.UnixConn) bool
+	wg    sync.WaitGroup
+	busy  chan struct{}
+
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+}
+
+// startReporter listens beside the socket of a service, whose owner is the only
+// one who does: what lies there is left from a service that has died.
+func startReporter(socket string, report func() Report, allow func(*net.UnixConn) bool) (*reporter, error) {
+	path := statusPath(socket)
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	r := &reporter{listener: l, make: report, allow: allow, busy: make(chan struct{}, maxAskers)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.wg.Go(r.serve)
+	return r, nil
+}
+
+func (r *reporter) serve() {
+	for {
+		c, err := r.listener.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			sleep(r.ctx, nil, acceptPause)
+			continue
+		}
+		select {
+		case r.busy <- struct{}{}:
+		default:
+			c.Close()
+			continue
+		}
+		r.wg.Go(func() {
+			defer func() { <-r.busy }()
+			defer c.Close()
+			r.answer(c)
+		})
+	}
+}
+
+func (r *reporter) answer(c *net.UnixConn) {
+	p, err := peerOf(c)
+	if err != nil || !r.allow(c) {
+		return
+	}
+	line, err := json.Marshal(r.make().seenBy(p.uid))
+	if err != nil {
+		return // nothing in a report cannot be written
+	}
+	c.SetWriteDeadline(time.Now().Add(asking))
+	c.Write(append(line, '\n'))
+}
+
+// close ends the listening, and returns when everybody has been answered.
+func (r *reporter) close() error {
+	r.cancel()
+	err := r.listener.Close() // removes the socket
+	r.wg.Wait()
+	return err
+}
+
+// NoServiceError says that no service of ours answers at a socket.
+type NoServiceError struct {
+	Socket string
+	Err    error // why; a [ServedError] if another service is there
+}
+
+func (e *NoServiceError) Error() string {
+	var served *ServedError
+	if errors.As(e.Err, &served) {
+		return served.Error() + " and does not tell its status"
+	}
+	return fmt.Sprintf("no service at %s: %v", e.Socket, e.Err)
+}
+
+func (e *NoServiceError) Unwrap() error { return e.Err }
+
+// AskStatus asks the service at a socket for its report. The error is a
+// [NoServiceError], or that of ctx.
+func AskStatus(ctx context.Context, socket string) (Report, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", statusPath(socket))
+	if err != nil {
+		if ctx.Err() != nil {
+			return Report{}, ctx.Err()
+		}
+		return Report{}, noService(ctx, socket, err)
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
+	data, err := io.ReadAll(io.LimitReader(c, maxReport+1))
+	switch {
+	case ctx.Err() != nil:
+		return Report{}, ctx.Err()
+	case err == nil && len(data) == 0:
+		err = fmt.Errorf("%s: %w", statusPath(socket), fs.ErrPermission)
+	case err == nil && len(data) > maxReport:
+		err = fmt.Errorf("%s: a report of more than %d bytes", statusPath(socket), maxReport)
+	}
+	var r Report
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return Report{}, &NoServiceError{socket, err}
+	}
+	return r, nil
+}
+
+// noService finds out why nobody tells a status: the service is another one, or
+// there is none.
+func noService(ctx context.Context, socket string, cause error) error {
+	if errors.Is(cause, fs.ErrPermission) {
+		return &NoServiceError{socket, cause}
+	}
+	if err := vacate(ctx, socket, false); err != nil {
+		var served *ServedError
+		if errors.As(err, &served) {
+			return &NoServiceError{socket, err}
+		}
+	}
+	if errors.Is(cause, syscall.ECONNREFUSED) {
+		cause = fmt.Errorf("%w: what listened there has died", fs.ErrNotExist)
+	}
+	return &NoServiceError{socket, cause}
+}
+
+// cardWord is the state of a card for a person.
+func cardWord(s wire.ReaderState) string {
+	switch {
+	case s&wire.StateUnknown != 0:
+		return "failing"
+	case s&wire.StateSwallowed != 0:
+		return "mute"
+	case s&wire.StatePowered != 0:
+		return "ready"
+	case s&wire.StatePresent != 0:
+		return "unpowered"
+	}
+	return "absent"
+}
