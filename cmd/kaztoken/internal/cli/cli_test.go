@@ -42,6 +42,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("XDG_STATE_HOME", homeless)
+	// Parallel tests wait for readers that stay silent, not for the processor.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	os.RemoveAll(homeless)
 	os.Exit(code)
@@ -54,6 +59,12 @@ func run(t *testing.T, ctx context.Context, in io.Reader, edit func(*Env), args 
 	if os.Getenv("XDG_STATE_HOME") == homeless {
 		t.Setenv("XDG_STATE_HOME", t.TempDir())
 	}
+	return execute(ctx, in, edit, args...)
+}
+
+// execute is run for tests that name the virtual token's file, and so may run in
+// parallel.
+func execute(ctx context.Context, in io.Reader, edit func(*Env), args ...string) result {
 	var out, errs bytes.Buffer
 	env := System("v1.2.3")
 	env.In, env.Out, env.Err = in, &out, &errs

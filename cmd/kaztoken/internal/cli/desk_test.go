@@ -122,14 +122,14 @@ func (d *desk) run(args ...string) result { return d.runWith(d.t.Context(), "", 
 
 func (d *desk) runWith(ctx context.Context, in string, args ...string) result {
 	d.t.Helper()
-	all := []string{"--backend", "virtual", "--lang", string(d.lang)}
+	all := []string{"--backend", "virtual", "--virtual-state", filepath.Join(d.dir, "virtual.state"), "--lang", string(d.lang)}
 	for _, a := range args {
 		if name, ok := strings.CutPrefix(a, "@"); ok {
 			a = filepath.Join(d.dir, name)
 		}
 		all = append(all, a)
 	}
-	r := run(d.t, ctx, strings.NewReader(in), d.edit, all...)
+	r := execute(ctx, strings.NewReader(in), d.edit, all...)
 	r.out, r.err = d.shorten(r.out), d.shorten(r.err)
 	return r
 }

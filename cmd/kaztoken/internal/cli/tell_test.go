@@ -258,6 +258,7 @@ var scenes = []scene{
 func TestScenes(t *testing.T) {
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			var b strings.Builder
 			for _, lang := range words.Languages() {
 				fmt.Fprintf(&b, "## %s\n", lang)

@@ -66,6 +66,7 @@ func TestPulledOut(t *testing.T) {
 		{args: []string{"check"}},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			t.Parallel() // most of the time goes into waiting for a silent reader
 			d := newDesk(t).files()
 			lost := 0
 			for _, answer := range []bool{false, true} {
