@@ -59,12 +59,14 @@ var rooms = []room{
 		"a protocol is a state machine without input or output"},
 	{"ccid/ccidsim", []string{"usb", "ccid/t1", "internal/iso7816"},
 		"the double follows the documents; it must not share the driver's code and with it the driver's mistakes"},
-	{"bridge", []string{"bridge/wire", "internal/iso7816", "golang.org/x/sys/..."},
+	{"bridge", []string{"bridge/wire", "bridge/sharing", "internal/iso7816", "golang.org/x/sys/..."},
 		"the service knows slots, not what is behind them: a reader, a card in software, anything"},
 	{"bridge/wire", nil,
 		"client and service speak the same messages, and neither is needed to read them"},
-	{"bridge/client", []string{"bridge/wire", "firmware", "internal/secret"},
+	{"bridge/client", []string{"bridge/wire", "firmware", "internal/secret", "internal/turns"},
 		"it knows the messages and the interface that firmware asks of a card, and nothing of the service"},
+	{"bridge/sharing", []string{"bridge/wire", "internal/iso7816"},
+		"the rules of sharing are a state machine: sockets, goroutines and clocks are its caller's"},
 	{"bridge/bridgetest", []string{"bridge", "bridge/wire", "internal/iso7816"},
 		"the doubles of the service's tests, for others who test against the service"},
 	{"firmware/pkcs15", []string{"internal/iso7816"},
@@ -73,6 +75,8 @@ var rooms = []room{
 		"managing a token must not depend on the road that leads to it"},
 	{"firmware/emu", []string{"internal/iso7816", "internal/secret"},
 		"the software card follows the documents, not our management layer"},
+	{"internal/turns", nil,
+		"who waits for a turn is the same question whatever the turn is for"},
 	{"internal/systemd", []string{"golang.org/x/sys/..."},
 		"what a service manager says to any service has nothing to do with tokens"},
 	{"internal/vpcd", []string{"internal/iso7816"},
@@ -105,7 +109,7 @@ var bans = []struct {
 
 // pure are the packages with no input, output or clock.
 var (
-	pure       = []string{"internal/iso7816", "internal/rsapad", "ccid/t1", "ccid/t0", "bridge/wire", "firmware/pkcs15"}
+	pure       = []string{"internal/iso7816", "internal/rsapad", "ccid/t1", "ccid/t0", "bridge/wire", "bridge/sharing", "firmware/pkcs15"}
 	impure     = []string{"net", "net/...", "os", "os/...", "time", "syscall"}
 	pureReason = "a protocol package has no input, output or clock: its caller owns them"
 )

@@ -57,6 +57,8 @@ func dial(ctx context.Context, path string) (*link, error) {
 			return greet(ctx, nc)
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded): // the dialer looks at it itself, and may be first
+			return nil, context.DeadlineExceeded
 		case errors.Is(err, os.ErrPermission):
 			return nil, &Error{Code: wire.SecurityViolation, Err: err}
 		case !errors.Is(err, syscall.EAGAIN):

@@ -22,13 +22,13 @@ func (c *Context) Wait(ctx context.Context, known []Reader) ([]Reader, error) {
 	// Closing the Context ends the wait, too.
 	both, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.conn.life, cancel)()
+	defer context.AfterFunc(c.conn.Life(), cancel)()
 	because := func(err error) error {
 		switch { // what really happened, not that it closed the connection
 		case ctx.Err() != nil:
 			err = ctx.Err()
-		case c.conn.life.Err() != nil:
-			err = context.Cause(c.conn.life)
+		case c.conn.Life().Err() != nil:
+			err = context.Cause(c.conn.Life())
 		}
 		return failed(op, err)
 	}
