@@ -16,7 +16,7 @@
 // What parses encodes to the same bytes again, except for the three bytes of
 // padding in a [Reader].
 //
-// Sources: pcsc-lite 1.8.9 to 2.5.1, src/winscard_msg.h and src/PCSC/pcsclite.h.h
+// Sources: pcsc-lite 1.8.9 to 2.5.1, src/winscard_msg.h and src/PCSC/pcsclite.h.in
 // for the structures; the behaviour of its daemon for the rest.
 package wire
 
