@@ -32,7 +32,7 @@ func TestIdle(t *testing.T) {
 	eachDriver(t, func(t *testing.T, d driver) {
 		h := startHelper(t, "idle")
 		h.say(t, "watch %s", d.name)
-		if n := switches(t, restTime, h.cmd)[0]; n != 0 {
+		if n := atRest(t, h.cmd); n != 0 {
 			t.Errorf("no token: %d context switches in %v, want none", n, restTime)
 		}
 		k := newToken(t, ccidsim.KAZTOKEN)
@@ -56,7 +56,7 @@ func TestIdle(t *testing.T) {
 		}
 		k.unplug(t)
 		h.say(t, "next removed")
-		if n := switches(t, restTime, h.cmd)[0]; n != 0 {
+		if n := atRest(t, h.cmd); n != 0 {
 			t.Errorf("token gone: %d context switches in %v, want none", n, restTime)
 		}
 	})
@@ -91,6 +91,18 @@ func startGousbIdle(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	return cmd
+}
+
+// atRest counts the context switches of a process in the quietest of a few
+// whiles. Go's runtime gives memory back some time after it has become free, and
+// later the busier the machine is; what polls does it in each of them.
+func atRest(t *testing.T, process *exec.Cmd) int {
+	t.Helper()
+	n := switches(t, restTime, process)[0]
+	for tries := 1; n != 0 && tries < 3; tries++ {
+		n = min(n, switches(t, restTime, process)[0])
+	}
+	return n
 }
 
 // switches counts, for each process, the context switches of all its threads in
