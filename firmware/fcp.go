@@ -70,7 +70,8 @@ type fcp struct {
 	hasRules   bool
 }
 
-// parseFCP reads the answer to SELECT. Tags it does not know are passed over.
+// parseFCP reads the answer to SELECT. Tags it does not know are passed over; a
+// file may be of another kind than those above, and can be listed then.
 func parseFCP(b []byte) (fcp, error) {
 	var f fcp
 	t, rest, err := iso7816.ParseTLV(b)
@@ -99,10 +100,8 @@ func parseFCP(b []byte) (fcp, error) {
 			f.hasRules = true
 		}
 	}
-	switch f.kind {
-	case KindEF, KindRSF, KindDF:
-	default:
-		return f, fmt.Errorf("FCP: %w: file descriptor %02X", ErrAnswer, byte(f.kind))
+	if f.kind == 0 {
+		return f, fmt.Errorf("FCP: %w: no file descriptor", ErrAnswer)
 	}
 	return f, nil
 }
