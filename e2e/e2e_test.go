@@ -63,8 +63,10 @@ func TestMachine(t *testing.T) {
 	}
 	share := t.TempDir()
 	build(ctx, t, share)
-	if err := makeIdentity(share); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"identity", "another"} {
+		if err := makeIdentity(share, name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := makeCertificates(ctx, parts, filepath.Join(share, "nss")); err != nil {
 		t.Fatal(err)
@@ -166,15 +168,15 @@ func makeCertificates(ctx context.Context, parts *vm.Parts, dir string) error {
 	return nil
 }
 
-// makeIdentity makes an RSA-2048 key and a certificate of it, identity.key and
-// identity.pem: in the machine that takes a while.
-func makeIdentity(dir string) error {
+// makeIdentity makes an RSA-2048 key and a certificate of it, NAME.key and
+// NAME.pem: in the machine that takes a while.
+func makeIdentity(dir, name string) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "identity"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -186,8 +188,8 @@ func makeIdentity(dir string) error {
 		return err
 	}
 	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "identity.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600),
-		os.WriteFile(filepath.Join(dir, "identity.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644),
+		os.WriteFile(filepath.Join(dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600),
+		os.WriteFile(filepath.Join(dir, name+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644),
 	)
 }
 

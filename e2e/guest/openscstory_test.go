@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// provide lays out the files that the steps begin with: identity.key and
-// identity.pem, an RSA-2048 key and its certificate, which were made where that
-// is quick, and message.
+// provide lays out the files that the steps begin with: two RSA-2048 keys with a
+// certificate each, identity and another, which were made where that is quick, as
+// .key, .pem and .p12; a message and its digest.
 func (o *opensc) provide(t testing.TB) {
 	t.Helper()
-	for _, name := range []string{"identity.key", "identity.pem"} {
+	for _, name := range []string{"identity.key", "identity.pem", "another.key", "another.pem"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -25,6 +25,7 @@ func (o *opensc) provide(t testing.TB) {
 	o.write(t, "message", []byte("to be signed by a token"))
 	o.runAll(t, []step{
 		{run: "openssl pkcs12 -export -name identity -inkey identity.key -in identity.pem -passout pass:secret -out identity.p12"},
+		{run: "openssl pkcs12 -export -name another -inkey another.key -in another.pem -passout pass:secret -out another.p12"},
 		{run: "openssl x509 -in identity.pem -noout -pubkey -out identity.pub"},
 		{run: "openssl dgst -sha256 -binary -out digest message"},
 	})
