@@ -122,9 +122,11 @@ func (t *Token) ImportCertificate(ctx context.Context, der []byte, o ImportOptio
 		if err != nil {
 			return err
 		}
-		c, err = t.importCertificate(ctx, cert, o)
-		if err != nil {
+		if c, err = t.importCertificate(ctx, cert, o); err != nil {
 			return err
+		}
+		if err := t.flush(ctx); err != nil {
+			return errors.Join(err, t.undo(ctx, c.Path))
 		}
 		return t.touch(ctx)
 	})
@@ -134,6 +136,7 @@ func (t *Token) ImportCertificate(ctx context.Context, der []byte, o ImportOptio
 	return c, nil
 }
 
+// importCertificate stores a certificate; it is valid with the next flush.
 func (t *Token) importCertificate(ctx context.Context, cert *x509.Certificate, o ImportOptions) (Certificate, error) {
 	have, err := certificates(ctx, t)
 	if err != nil {
@@ -166,7 +169,7 @@ func (t *Token) importCertificate(ctx context.Context, cert *x509.Certificate, o
 	}
 	e := pkcs15.NewCertificate(o.Label, o.ID, p)
 	e.Authority = cert.IsCA
-	if err := t.add(ctx, pkcs15.CDF, e.AppendTo(nil)); err != nil {
+	if err := t.enter(ctx, pkcs15.CDF, e.AppendTo(nil)); err != nil {
 		return Certificate{}, errors.Join(err, t.undo(ctx, p))
 	}
 	c := Certificate{ID: o.ID, Label: o.Label, DER: cert.Raw, X509: cert, Authority: cert.IsCA, Path: p}

@@ -145,15 +145,25 @@ func (t *Token) keep(p pkcs15.Path, b []byte) {
 }
 
 // add appends an entry to the first directory of a type, which is made if there
-// is none. The entry is valid with the last command, and not before.
+// is none. The entry is valid with the last command, and not before. What was
+// entered before it is valid by then, too.
 func (t *Token) add(ctx context.Context, dt pkcs15.DirType, entry []byte) error {
+	if err := t.enter(ctx, dt, entry); err != nil {
+		return err
+	}
+	return t.flush(ctx)
+}
+
+// enter is add for one of several entries: a directory that has to be made for it
+// waits for flush, so that the ODF is written once for all of them.
+func (t *Token) enter(ctx context.Context, dt pkcs15.DirType, entry []byte) error {
 	all, err := t.directories(ctx, dt)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
 		err = t.found(ctx, dt, entry)
-	} else {
+	} else if err = t.flush(ctx); err == nil { // the order of entries is the order in which they become valid
 		err = t.rewrite(ctx, dt, all[0], append(bytes.Clone(all[0].entries()), entry...))
 	}
 	if err != nil {
@@ -162,33 +172,41 @@ func (t *Token) add(ctx context.Context, dt pkcs15.DirType, entry []byte) error 
 	return nil
 }
 
-// found makes the first directory of a type, with its first entry.
+// found makes the first directory of a type, with its first entry. The ODF names
+// it with the next flush.
 func (t *Token) found(ctx context.Context, dt pkcs15.DirType, entry []byte) error {
 	d := &directory{path: t.app.Append(dt.Path().ID()), size: dirSize, rules: dirRules}
 	if err := t.place(ctx, d, entry); err != nil {
 		return err
 	}
-	if err := t.list(ctx, pkcs15.ODFEntry{Type: dt, Path: d.path}); err != nil {
-		return errors.Join(err, t.undo(ctx, d.path))
-	}
 	t.founded = append(t.founded, d.path)
+	t.pending = append(t.pending, pkcs15.ODFEntry{Type: dt, Path: d.path})
 	t.cache.dirs[dt] = []*directory{d}
 	return nil
 }
 
-// list appends an entry to the ODF, unless it has one for that file, which was
-// gone.
-func (t *Token) list(ctx context.Context, entry pkcs15.ODFEntry) error {
+// flush lists the directories that wait for it in the ODF, in one command. It has
+// an entry already for one that was gone and was made anew.
+func (t *Token) flush(ctx context.Context) error {
+	if len(t.pending) == 0 {
+		return nil
+	}
 	odf, err := t.odf(ctx)
 	if err != nil {
 		return err
 	}
-	if named, err := t.inODF(ctx, entry.Path); named || err != nil {
-		return err
+	next := bytes.Clone(odf.entries())
+	for _, e := range t.pending {
+		if named, err := t.inODF(ctx, e.Path); err != nil {
+			return err
+		} else if !named {
+			next = e.AppendTo(next)
+		}
 	}
-	if err := t.rewrite(ctx, 0, odf, entry.AppendTo(bytes.Clone(odf.entries()))); err != nil {
+	if err := t.rewrite(ctx, 0, odf, next); err != nil {
 		return fmt.Errorf("ODF: %w", err)
 	}
+	t.pending = nil
 	return nil
 }
 

@@ -34,6 +34,13 @@ type selection struct {
 	path pkcs15.Path // nil if unknown
 	fcp  fcp
 	mse  mse
+	// An RSF was made last: wherever the card has filed it, another one can be made
+	// right after it, as OpenSC does with the halves of a key pair.
+	afterRSF bool
+	// Where path is unknown: the EF that was made last, in a DF that was selected
+	// just before. It is current (ISO 7816-9:2017 §9.1 has it so), or no EF is.
+	made    pkcs15.Path
+	madeFCP fcp
 }
 
 // at reports whether the current DF is surely df. SELECT of an EF makes its DF
@@ -126,10 +133,23 @@ func (t *Token) update(ctx context.Context, offset int, data []byte) error {
 
 // writeNew fills a file that nothing refers to yet.
 func (t *Token) writeNew(ctx context.Context, p pkcs15.Path, content []byte) error {
+	at := 0
+	if t.current.made != nil && t.current.made.Equal(p) {
+		// No other EF can be current. If this one is, it need not be selected, and
+		// neither need the next ones.
+		n := min(maxUpdate, len(content))
+		err := t.update(ctx, 0, content[:n])
+		if err == nil {
+			at, t.newIsCurrent = n, true
+			t.current = selection{path: p, fcp: t.current.madeFCP}
+		} else if !refusal(err) {
+			return fmt.Errorf("%v: %w", p, err)
+		}
+	}
 	if _, err := t.selectFile(ctx, p); err != nil {
 		return err
 	}
-	for at := 0; at < len(content); at += maxUpdate {
+	for ; at < len(content); at += maxUpdate {
 		if err := t.update(ctx, at, content[at:min(at+maxUpdate, len(content))]); err != nil {
 			return fmt.Errorf("%v: %w", p, err)
 		}
@@ -140,15 +160,24 @@ func (t *Token) writeNew(ctx context.Context, p pkcs15.Path, content []byte) err
 // create makes a file in a DF. The card files an RSF by its type, wherever it
 // is made.
 func (t *Token) create(ctx context.Context, df pkcs15.Path, f fcp) error {
-	if !t.current.at(df) {
+	if !t.current.at(df) && !(t.current.afterRSF && f.kind == KindRSF) {
 		if _, err := t.selectFile(ctx, df); err != nil {
 			return err
 		}
 	}
-	t.moved() // to the new file, on the cards that are known
+	before := t.current
+	t.moved()
 	_, err := t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insCreateFile, Data: f.appendTo(nil)})
 	if err != nil {
 		return fmt.Errorf("%v %04X in %v: %w", f.kind, f.id, df, err)
+	}
+	switch {
+	case f.kind == KindRSF:
+		t.current.afterRSF = true
+	case f.kind == KindEF && t.newIsCurrent:
+		t.current = selection{path: df.Append(f.id), fcp: f}
+	case f.kind == KindEF && before.path != nil && before.fcp.kind == KindDF:
+		t.current.made, t.current.madeFCP = df.Append(f.id), f
 	}
 	return nil
 }

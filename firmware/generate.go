@@ -91,7 +91,7 @@ func (t *Token) generate(ctx context.Context, o GenerateOptions, progress Progre
 		o.ID = modulusID(pub)
 	}
 	entry := pkcs15.NewPrivateKey(o.Label, o.ID, reference, o.Bits, pkcs15.AccessGenerated)
-	if err := t.enter(ctx, pub, entry, &made); err != nil {
+	if err := t.enterKey(ctx, pub, entry, &made); err != nil {
 		return Key{}, err
 	}
 	step()
@@ -122,16 +122,16 @@ func (t *Token) generateRSA(ctx context.Context, reference byte, bits int) (*rsa
 	return &rsa.PublicKey{N: n, E: publicExponent}, nil
 }
 
-// enter lists a key pair whose RSFs are filled: first the public key, last the
+// enterKey lists a key pair whose RSFs are filled: first the public key, last the
 // private one, which makes it valid. made gets what has to be deleted if a later
 // step fails.
-func (t *Token) enter(ctx context.Context, pub *rsa.PublicKey, entry pkcs15.PrivateKey, made *[]pkcs15.Path) error {
+func (t *Token) enterKey(ctx context.Context, pub *rsa.PublicKey, entry pkcs15.PrivateKey, made *[]pkcs15.Path) error {
 	pe, err := t.publicEntry(ctx, pub, entry)
 	if err != nil {
 		return err
 	}
 	*made = append(*made, pe.Path)
-	if err := t.add(ctx, pkcs15.PuKDF, pe.AppendTo(nil)); err != nil {
+	if err := t.enter(ctx, pkcs15.PuKDF, pe.AppendTo(nil)); err != nil {
 		return err
 	}
 	return t.add(ctx, pkcs15.PrKDF, entry.AppendTo(nil))

@@ -100,7 +100,7 @@ func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions
 		step()
 	}
 	entry := pkcs15.NewPrivateKey(o.Label, o.ID, reference, bits, pkcs15.AccessImported)
-	if err := t.enter(ctx, pub, entry, &made); err != nil {
+	if err := t.enterKey(ctx, pub, entry, &made); err != nil {
 		return Key{}, err
 	}
 	made = nil // all of it is listed now

@@ -23,12 +23,16 @@ type Token struct {
 	app   pkcs15.Path // of the PKCS#15 application
 
 	current selection
-	role    Role // logged in, 0 if nobody is
-	share   *sharing
+	// newIsCurrent: the card has shown that an EF that was just made is current.
+	newIsCurrent bool
+	role         Role // logged in, 0 if nobody is
+	share        *sharing
 
 	cache cache
-	// founded are the directories that the running operation has made.
+	// founded are the directories that the running operation has made, and pending
+	// those among them that the ODF does not name yet.
 	founded []pkcs15.Path
+	pending []pkcs15.ODFEntry
 }
 
 // sharing is the use of a [Sharer].
@@ -185,7 +189,7 @@ func (t *Token) operation(ctx context.Context, f func(context.Context) error) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, t.end(ctx)) }()
-	t.founded = nil
+	t.founded, t.pending = nil, nil
 	return f(ctx)
 }
 

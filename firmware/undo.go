@@ -18,13 +18,37 @@ func (t *Token) undo(ctx context.Context, made ...pkcs15.Path) error {
 	if err := t.unlist(ctx, made); err != nil {
 		return cleaning(err)
 	}
-	files := append(t.emptied(ctx), made...)
+	unnamed, err := t.unnamed(ctx)
+	if err != nil {
+		return cleaning(err)
+	}
+	files := slices.Concat(t.emptied(ctx), unnamed, made)
 	for _, p := range slices.Backward(files) {
 		if err := t.deleteIfThere(ctx, p); err != nil {
 			return cleaning(err)
 		}
 	}
 	return nil
+}
+
+// unnamed gives the new directories that the ODF does not name: it was not
+// written, or the answer to that was lost and it was.
+func (t *Token) unnamed(ctx context.Context) ([]pkcs15.Path, error) {
+	var paths []pkcs15.Path
+	for _, e := range t.pending {
+		named, err := t.inODF(ctx, e.Path)
+		if err != nil {
+			return nil, err
+		}
+		if !named {
+			paths = append(paths, e.Path)
+		}
+	}
+	t.pending = nil
+	t.founded = slices.DeleteFunc(t.founded, func(p pkcs15.Path) bool {
+		return slices.ContainsFunc(paths, func(u pkcs15.Path) bool { return u.Equal(p) })
+	})
+	return paths, nil
 }
 
 // cleaning is the error of a clean-up. If the card is gone, the operation's own
