@@ -171,9 +171,14 @@ func makeCertificates(ctx context.Context, parts *vm.Parts, dir string) error {
 // makeIdentity makes an RSA-2048 key and a certificate of it, NAME.key and
 // NAME.pem: in the machine that takes a while.
 func makeIdentity(dir, name string) error {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return err
+	var key *rsa.PrivateKey
+	// OpenSC's driver refuses a key with a number that begins with a zero byte,
+	// which one in seventy has: "Invalid arguments".
+	for key == nil || min(key.Precomputed.Dp.BitLen(), key.Precomputed.Dq.BitLen(), key.Precomputed.Qinv.BitLen()) <= 1024-8 {
+		var err error
+		if key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			return err
+		}
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
