@@ -14,7 +14,7 @@ import (
 // card on which somebody died who had locked it before the card was reset, and
 // that in the end nobody waits and nothing is left.
 func TestInterleaved(t *testing.T) {
-	stories, length := 3000, 150
+	stories, length := 800, 150
 	if testing.Short() {
 		stories = 300
 	}

@@ -489,7 +489,7 @@ func (n *naive) state() string {
 
 // TestAgainstNaive plays random stories on the machine and on paper.
 func TestAgainstNaive(t *testing.T) {
-	stories, length := 3000, 60
+	stories, length := 1000, 60
 	if testing.Short() {
 		stories = 300
 	}
