@@ -67,6 +67,8 @@ var rooms = []room{
 		"it knows the messages and the interface that firmware asks of a card, and nothing of the service"},
 	{"bridge/sharing", []string{"bridge/wire", "internal/iso7816"},
 		"the rules of sharing are a state machine: sockets, goroutines and clocks are its caller's"},
+	{"bridge/pcscsim", []string{"bridge/wire"},
+		"the double that clients are tested against must not be the service that they are written for"},
 	{"bridge/bridgetest", []string{"bridge", "bridge/wire", "internal/iso7816"},
 		"the doubles of the service's tests, for others who test against the service"},
 	{"firmware/pkcs15", []string{"internal/iso7816"},

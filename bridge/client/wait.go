@@ -34,6 +34,10 @@ func (c *Context) Wait(ctx context.Context, known []Reader) ([]Reader, error) {
 	}
 	w, err := c.again(both)
 	if err != nil {
+		// A service that ends turns new clients away first.
+		if _, ended := c.Readers(both); ended != nil {
+			err = ended
+		}
 		return nil, because(err)
 	}
 	defer w.nc.Close()

@@ -94,11 +94,12 @@ func TestWaitEnds(t *testing.T) {
 		{"cancelled", looked + release, waiting, func(_ *Context, cancel func()) { cancel() }, wire.Cancelled, context.Canceled},
 		{"closed", looked + release, waiting, func(x *Context, _ func()) { x.Close() }, wire.InvalidHandle, ErrClosed},
 		{"the service dies", looked + "!", waiting + gate + "!", nil, wire.CommError, io.EOF},
+		{"turned away by a service that dies", greeting46 + array46(record) + "!", strings.Split(version46, "<")[0] + "!", nil, wire.CommError, io.ErrClosedPipe},
 		{"the service stops", looked + release, waiting + "\n< 00000000 1e001080", nil, wire.ServiceStopped, nil},
 		{"malformed", greeting46 + array46(record) + release, version46 + `
 			> 00000000 13000000 00000000 16000000
 			< ffffffff!`, nil, wire.CommError, ErrAnswer},
-		{"turned away", greeting46 + array46(record) + release, strings.Split(version46, "<")[0] + "!", nil, wire.CommError, io.EOF},
+		{"turned away", looked + release, strings.Split(version46, "<")[0] + "!", nil, wire.CommError, io.EOF},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
