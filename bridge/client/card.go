@@ -95,8 +95,9 @@ func patiently(ctx context.Context, f func() error, again ...wire.Result) error 
 // transaction it waits, up to 30 s.
 //
 // Codes: CardReset: somebody has reset the card, see [Card.Reconnect];
-// CardRemoved, NoSmartcard, ReaderUnavailable; SharingViolation: the wait was in
-// vain; NotTransacted: the exchange with the card failed.
+// CardRemoved, NoSmartcard: the card is gone; ReaderUnavailable, InvalidValue: the
+// reader is; SharingViolation: the wait was in vain; NotTransacted: the exchange
+// with the card failed.
 func (c *Card) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	const op = "transmit"
 	if len(apdu) == 0 || len(apdu) > wire.MaxData {
