@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -73,12 +74,8 @@ func TestMachine(t *testing.T) {
 	}
 	t.Logf("kernel %s; built in %v", parts.Version, time.Since(started).Round(time.Millisecond))
 
-	m, err := vm.Start(ctx, vm.Config{Parts: parts, Share: share, Command: command(share), Limit: limit()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	results, err := newResults(m.Output)
+	m, output := boot(ctx, t, vm.Config{Parts: parts, Share: share, Command: command(share), Limit: limit()})
+	results, err := newResults(output)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +84,44 @@ func TestMachine(t *testing.T) {
 		t.Errorf("machine: %v\nend of its console:\n%s", err, m.Console(40))
 	}
 	t.Logf("whole run: %v", time.Since(started).Round(time.Millisecond))
+}
+
+// A machine that has said nothing after bootLimit is given up for another one: on
+// a busy host it happens that the timer of a processor under QEMU stands still
+// before the first process runs. It takes five seconds on a quiet one.
+const (
+	bootLimit    = 2 * time.Minute
+	bootAttempts = 3
+)
+
+// boot starts a machine, which ends with the test, and returns it with its output
+// once there is some.
+func boot(ctx context.Context, t *testing.T, c vm.Config) (*vm.Machine, io.Reader) {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		m, err := vm.Start(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		output := bufio.NewReader(m.Output)
+		speaks := make(chan struct{})
+		go func() {
+			defer close(speaks)
+			output.Peek(1) // whoever reads on sees its error again
+		}()
+		select {
+		case <-speaks:
+			t.Cleanup(m.Close)
+			return m, output
+		case <-time.After(bootLimit):
+			m.Close()
+			<-speaks
+			t.Logf("attempt %d: nothing from the machine in %v; end of its console:\n%s", attempt, bootLimit, m.Console(10))
+			if attempt == bootAttempts {
+				t.Fatal("giving up")
+			}
+		}
+	}
 }
 
 // command is what the guest runs: its test binary, told where on the host QEMU
