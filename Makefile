@@ -17,7 +17,8 @@ export GO LDFLAGS
 # The version comes from LDFLAGS; stamping would fail where git is missing or distrusts the folder.
 export GOFLAGS += -buildvcs=false
 
-# Evaluated where it is used, after `deps` may have installed a compiler.
+# Evaluated where it is used, after `deps` may have installed a compiler. libpcsclite is not
+# asked for: on Linux the program speaks to a smart-card service by itself.
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build

@@ -3,6 +3,7 @@ module kaztoken
 go 1.26.0
 
 require (
+	github.com/ebfe/scard v0.0.0-20241214075232-7af069cabc25
 	github.com/google/go-cmp v0.7.0
 	github.com/google/gousb v1.1.3
 	github.com/sirupsen/logrus v1.10.2

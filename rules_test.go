@@ -67,6 +67,8 @@ var rooms = []room{
 		"it knows the messages and the interface that firmware asks of a card, and nothing of the service"},
 	{"bridge/sharing", []string{"bridge/wire", "internal/iso7816"},
 		"the rules of sharing are a state machine: sockets, goroutines and clocks are its caller's"},
+	{"bridge/pcsc", []string{"bridge/client", "bridge/wire", "firmware", "internal/secret", "internal/turns", "github.com/ebfe/scard"},
+		"another way to a service, for callers who do not care which: it shares the client's types"},
 	{"bridge/pcscsim", []string{"bridge/wire"},
 		"the double that clients are tested against must not be the service that they are written for"},
 	{"bridge/bridgetest", []string{"bridge", "bridge/wire", "internal/iso7816"},

@@ -109,7 +109,7 @@ func (c *Card) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 		return err
 	})
 	if err != nil {
-		err = failed(op, err)
+		err = Failed(op, err)
 		var e *Error
 		errors.As(err, &e)
 		e.Sent = sent
@@ -161,24 +161,13 @@ func (c *Card) transmit(ctx context.Context, dst, apdu []byte) (all []byte, sent
 	if err != nil {
 		var code wire.Result
 		if errors.As(err, &code) {
-			sent = carriedOut(code)
+			sent = CarriedOut(code)
 		}
 		return dst, sent, err
 	}
 	dst = append(dst, resp...)
 	secret.Wipe(resp)
 	return dst, false, nil
-}
-
-// carriedOut reports whether the card may have carried out a command to which
-// the service answers with a code; the others come before it is sent.
-func carriedOut(code wire.Result) bool {
-	switch code {
-	case wire.SharingViolation, wire.CardReset, wire.CardRemoved, wire.ProtoMismatch, wire.InvalidValue,
-		wire.InvalidHandle, wire.InvalidParameter:
-		return false
-	}
-	return true
 }
 
 // Status is what is known of a handle and of the card.
@@ -218,7 +207,7 @@ func (c *Card) Status(ctx context.Context) (Status, error) {
 		return err
 	})
 	if err != nil {
-		return Status{}, failed(op, err)
+		return Status{}, Failed(op, err)
 	}
 	return s, nil
 }
@@ -259,7 +248,7 @@ func (c *Card) Control(ctx context.Context, dst []byte, code wire.ControlCode, i
 		secret.Wipe(data) // it never will be
 	}
 	if err != nil {
-		err = failed(op, err)
+		err = Failed(op, err)
 		var e *Error
 		errors.As(err, &e)
 		e.Sent = sent && e.Err != nil
@@ -296,7 +285,7 @@ func (c *Card) Attribute(ctx context.Context, id wire.AttributeID) ([]byte, erro
 		return nil
 	}, nil)
 	if err != nil {
-		return nil, failed(fmt.Sprintf("read attribute %v", id), err)
+		return nil, Failed(fmt.Sprintf("read attribute %v", id), err)
 	}
 	return value, nil
 }
@@ -306,7 +295,7 @@ func (c *Card) Attribute(ctx context.Context, id wire.AttributeID) ([]byte, erro
 // [wire.UnpowerCard] reset it first, for all programs. While another program has
 // a transaction it waits, up to 30 s. The codes are those of [Context.Connect].
 func (c *Card) Reconnect(ctx context.Context, share wire.ShareMode, protocols wire.Protocol, initialization wire.Disposition) error {
-	return failed("reconnect", patiently(ctx, func() error { return c.reconnect(ctx, share, protocols, initialization) }))
+	return Failed("reconnect", patiently(ctx, func() error { return c.reconnect(ctx, share, protocols, initialization) }))
 }
 
 func (c *Card) reconnect(ctx context.Context, share wire.ShareMode, protocols wire.Protocol, initialization wire.Disposition) error {
@@ -351,7 +340,7 @@ func (c *Card) Disconnect(ctx context.Context, d wire.Disposition) error {
 		}
 		return result.Err()
 	}, nil)
-	return failed("disconnect", err)
+	return Failed("disconnect", err)
 }
 
 func (l *link) disconnect(h wire.Handle, d wire.Disposition) (wire.Result, error) {

@@ -30,7 +30,7 @@ func Dial(ctx context.Context, path string) (*Context, error) {
 		path = Path()
 	}
 	c, err := open(ctx, func(ctx context.Context) (*link, error) { return dial(ctx, path) })
-	return c, failed("connect to the smart-card service at "+path, err)
+	return c, Failed("connect to the smart-card service at "+path, err)
 }
 
 func open(ctx context.Context, dial func(context.Context) (*link, error)) (*Context, error) {
@@ -96,7 +96,7 @@ func (c *Context) Readers(ctx context.Context) ([]Reader, error) {
 		return err
 	}, nil)
 	if err != nil {
-		return nil, failed("list readers", err)
+		return nil, Failed("list readers", err)
 	}
 	return all, nil
 }
@@ -174,7 +174,7 @@ func (c *Context) Connect(ctx context.Context, reader string, share wire.ShareMo
 		return err
 	})
 	if err != nil {
-		return nil, failed(op, err)
+		return nil, Failed(op, err)
 	}
 	return card, nil
 }

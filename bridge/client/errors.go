@@ -55,8 +55,10 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Code, e.Err}
 }
 
-// failed makes the error of an operation out of what a connection returned.
-func failed(op string, err error) error {
+// Failed makes the error of an operation out of a code, an error of ctx, an
+// [*Error] of another operation or what else went wrong with the connection; nil
+// stays nil. It is for other ways to a service.
+func Failed(op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -76,4 +78,15 @@ func failed(op string, err error) error {
 		e.Code = wire.InvalidHandle
 	}
 	return e
+}
+
+// CarriedOut reports whether the card may have carried out a command to which
+// the service answers with a code; the others come before it is sent.
+func CarriedOut(code wire.Result) bool {
+	switch code {
+	case wire.SharingViolation, wire.CardReset, wire.CardRemoved, wire.ProtoMismatch, wire.InvalidValue,
+		wire.InvalidHandle, wire.InvalidParameter:
+		return false
+	}
+	return true
 }

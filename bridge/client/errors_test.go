@@ -288,7 +288,7 @@ func TestTurnedAway(t *testing.T) {
 			ours = afterWrite{ours, func() { theirs.Close() }}
 		}
 		_, err = greet(t.Context(), ours)
-		want(t, failed("connect", err), wire.SecurityViolation, cause)
+		want(t, Failed("connect", err), wire.SecurityViolation, cause)
 		l.Close()
 	}
 }

@@ -43,7 +43,7 @@ func FuzzAnswers(f *testing.F) {
 			defer cancel()
 			// The connection of a Wait goes on where the other one stopped.
 			x, err := open(ctx, func(ctx context.Context) (*link, error) { return greet(ctx, p) })
-			check(t, failed("connect", err))
+			check(t, Failed("connect", err))
 			if err != nil {
 				return
 			}
@@ -78,7 +78,7 @@ func checkCall(t *testing.T, ctx context.Context, x *Context, card **Card, call 
 			t.Error("readers with an error")
 		}
 		for _, r := range all {
-			if r.Name == "" || len(r.Name) >= wire.MaxReaderName || !printable(r.Name) || len(r.ATR) > wire.MaxATR {
+			if r.Name == "" || len(r.Name) >= wire.MaxReaderName || !Printable(r.Name) || len(r.ATR) > wire.MaxATR {
 				t.Errorf("reader %+v", r)
 			}
 		}

@@ -21,8 +21,8 @@ type Reader struct {
 	Protocol wire.Protocol // in force, ProtocolUndefined before one is chosen
 }
 
-// equal reports whether two answers of the service say the same of a reader.
-func (r Reader) equal(o Reader) bool {
+// Equal reports whether two answers of the service say the same of a reader.
+func (r Reader) Equal(o Reader) bool {
 	return r.Name == o.Name && r.State == o.State && r.Counter == o.Counter && r.Sharing == o.Sharing &&
 		bytes.Equal(r.ATR, o.ATR) && r.Protocol == o.Protocol
 }
@@ -37,7 +37,7 @@ func parseReaders(b []byte) ([]Reader, error) {
 			return nil, err
 		}
 		name := m.Name.String()
-		if name == "" || !printable(name) {
+		if name == "" || !Printable(name) {
 			continue
 		}
 		r := Reader{Name: name, State: m.State, Counter: m.Counter, Sharing: int(m.Sharing), Protocol: m.Protocol}
@@ -49,9 +49,9 @@ func parseReaders(b []byte) ([]Reader, error) {
 	return all, nil
 }
 
-// printable reports whether a name can be shown on a terminal as it is: it may
+// Printable reports whether a name can be shown on a terminal as it is: it may
 // come from the descriptors of whatever was plugged in.
-func printable(name string) bool {
+func Printable(name string) bool {
 	if !utf8.ValidString(name) {
 		return false
 	}

@@ -30,7 +30,7 @@ func (c *Card) Begin(ctx context.Context) error {
 		return c.begin(ctx)
 	}, wire.CardReset)
 	if err != nil {
-		return failed("begin a transaction", err)
+		return Failed("begin a transaction", err)
 	}
 	if reset {
 		return firmware.ErrReset
@@ -86,5 +86,5 @@ func (c *Card) End(ctx context.Context) error {
 			err = end()
 		}
 	}
-	return failed("end a transaction", err)
+	return Failed("end a transaction", err)
 }

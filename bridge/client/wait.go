@@ -16,7 +16,7 @@ import (
 func (c *Context) Wait(ctx context.Context, known []Reader) ([]Reader, error) {
 	const op = "wait for a change of readers"
 	now, err := c.Readers(ctx)
-	if err != nil || !slices.EqualFunc(now, known, Reader.equal) {
+	if err != nil || !slices.EqualFunc(now, known, Reader.Equal) {
 		return now, err
 	}
 	// Closing the Context ends the wait, too.
@@ -30,7 +30,7 @@ func (c *Context) Wait(ctx context.Context, known []Reader) ([]Reader, error) {
 		case c.conn.Life().Err() != nil:
 			err = context.Cause(c.conn.Life())
 		}
-		return failed(op, err)
+		return Failed(op, err)
 	}
 	w, err := c.again(both)
 	if err != nil {
@@ -50,7 +50,7 @@ func (c *Context) Wait(ctx context.Context, known []Reader) ([]Reader, error) {
 		if now, err = c.Readers(both); err != nil {
 			return nil, because(err)
 		}
-		if !slices.EqualFunc(now, known, Reader.equal) {
+		if !slices.EqualFunc(now, known, Reader.Equal) {
 			return now, nil
 		}
 		if err := w.event(); err != nil {
