@@ -44,7 +44,7 @@ func bringCCID(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface,
 			return nil, errors.Join(fmt.Errorf("power up: %w", err), r.Close())
 		}
 	}
-	return r, nil
+	return usbUnit{r}, nil
 }
 
 // tracer makes the hook that logs what happens on a reader: the incidents at

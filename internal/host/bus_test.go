@@ -191,6 +191,8 @@ func (r *busReader) Unplugged()            { r.fail(usb.ErrGone) }
 func (r *busReader) Close() error          { r.fail(usb.ErrClosed); return r.pipe.Close() }
 func (r *busReader) fail(err error)        { r.once.Do(func() { r.err = err; close(r.done) }) }
 
+func (*busReader) slots() []SlotInfo { return nil }
+
 func (b *bus) bring(ctx context.Context, p usb.Pipe, _ usb.Info, _ usb.Interface, _ *logrus.Entry) (unit, error) {
 	pipe := p.(*busPipe)
 	b.mu.Lock()

@@ -74,11 +74,31 @@ type unit interface {
 	Err() error
 	Unplugged() // ends everything that waits, and does not wait itself
 	Close() error
+	slots() []SlotInfo
 }
 
-// CCID is the open reader beneath, on which cards are talked to. The supervisor
-// closes it; nobody else may.
-func (r *Reader) CCID() *ccid.Reader { return r.unit.(*ccid.Reader) }
+// usbUnit is the driver of this process.
+type usbUnit struct{ *ccid.Reader }
+
+func (u usbUnit) slots() []SlotInfo {
+	var all []SlotInfo
+	for _, s := range u.Slots() {
+		all = append(all, slotInfo(s))
+	}
+	return all
+}
+
+// CCID is the open reader beneath, on which cards are talked to; nil if a
+// smart-card service has it. The supervisor closes it; nobody else may.
+func (r *Reader) CCID() *ccid.Reader {
+	if u, ok := r.unit.(usbUnit); ok {
+		return u.Reader
+	}
+	return nil
+}
+
+// Slots is what is known of the slots of the reader, and of their cards.
+func (r *Reader) Slots() []SlotInfo { return r.unit.slots() }
 
 // Name gives a slot of the reader its name, see [Name].
 func (r *Reader) Name(slot int) string { return Name(r.Device, r.Index, slot) }

@@ -197,7 +197,7 @@ func (r *usbRoad) open(ctx context.Context, c Candidate, logger *logrus.Logger) 
 	if err != nil {
 		return nil, explain(err, c.Device, holdersOf)
 	}
-	return &Token{Candidate: c, Driver: r.driver.Name, log: log, reader: reader, slot: reader.Slots()[c.Slot]}, nil
+	return &Token{Candidate: c, Driver: r.driver.Name, log: log, channel: usbSlot{reader.Slots()[c.Slot], reader}}, nil
 }
 
 func (r *usbRoad) supervisor() (Config, error) {

@@ -11,32 +11,70 @@ import (
 	"kaztoken/internal/iso7816"
 )
 
-// Token is an open token: one slot of one reader, whatever road leads to it.
-// All methods are safe for concurrent use. Close ends it.
+// Token is an open token, whatever road leads to it. All methods are safe for
+// concurrent use. Close ends it.
 type Token struct {
 	Candidate
-	Driver string // name of the USB driver
+	Driver string // name of the USB driver; "" if a smart-card service has the device
 
-	log    *logrus.Entry
-	reader *ccid.Reader
-	slot   *ccid.Slot
+	log     *logrus.Entry
+	channel channel
 }
 
-// PowerOn powers the card up and makes it ready for Transmit. The errors are
-// those of [ccid.Slot.PowerOn]; an empty slot is [ccid.ErrNoCard].
+// channel is what a road leads to: the card in one slot.
+type channel interface {
+	PowerOn(ctx context.Context) (iso7816.ATR, error)
+	Reset(ctx context.Context, cold bool) (iso7816.ATR, error)
+	Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error)
+	info() SlotInfo
+	Done() <-chan struct{} // closed when nothing can be reached any more
+	Err() error            // why; nil before that
+	Close() error
+}
+
+// SlotInfo is what is known of a slot and its card without asking it.
+type SlotInfo struct {
+	Slot     int
+	State    string      // as [ccid.CardState] names it
+	ATR      iso7816.ATR // zero without power
+	Protocol string      // "T=0", "T=1"; "" without power
+}
+
+// usbSlot is the channel of the driver of this process.
+type usbSlot struct {
+	*ccid.Slot
+	reader *ccid.Reader
+}
+
+func (s usbSlot) Done() <-chan struct{} { return s.reader.Done() }
+func (s usbSlot) Err() error            { return s.reader.Err() }
+func (s usbSlot) Close() error          { return s.reader.Close() }
+func (s usbSlot) info() SlotInfo        { return slotInfo(s.Slot) }
+
+func slotInfo(s *ccid.Slot) SlotInfo {
+	i := SlotInfo{Slot: s.Index(), State: s.State().String(), ATR: s.ATR()}
+	if s.State() == ccid.CardReady {
+		i.Protocol = s.Protocol().String()
+	}
+	return i
+}
+
+// PowerOn powers the card up and makes it ready for Transmit; through a service,
+// it connects to the card. The errors are those of [ccid.Slot.PowerOn], an empty
+// slot is [ccid.ErrNoCard], and [usb.ErrBusy] if another program has the card.
 func (t *Token) PowerOn(ctx context.Context) (iso7816.ATR, error) {
 	began := time.Now()
-	atr, err := t.slot.PowerOn(ctx)
+	atr, err := t.channel.PowerOn(ctx)
 	if err != nil {
 		return atr, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	t.log.WithFields(logrus.Fields{"atr": atr, "protocol": t.slot.Protocol(), "dur": time.Since(began)}).Debug("card powered up")
+	t.log.WithFields(logrus.Fields{"atr": atr, "protocol": t.Slot().Protocol, "dur": time.Since(began)}).Debug("card powered up")
 	return atr, nil
 }
 
 // Reset resets the card, cold or warm, and makes it ready again.
 func (t *Token) Reset(ctx context.Context, cold bool) (iso7816.ATR, error) {
-	atr, err := t.slot.Reset(ctx, cold)
+	atr, err := t.channel.Reset(ctx, cold)
 	if err != nil {
 		return atr, fmt.Errorf("%s: %w", t.Name, err)
 	}
@@ -48,7 +86,7 @@ func (t *Token) Reset(ctx context.Context, cold bool) (iso7816.ATR, error) {
 // word included, to dst; see [ccid.Slot.Transmit].
 func (t *Token) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	began := time.Now()
-	resp, err := t.slot.Transmit(ctx, dst, apdu)
+	resp, err := t.channel.Transmit(ctx, dst, apdu)
 	if t.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
 		t.logExchange(apdu, resp[len(dst):], err, time.Since(began))
 	}
@@ -76,13 +114,26 @@ func (t *Token) logExchange(apdu, resp []byte, err error, took time.Duration) {
 
 // ATR is the answer to the last reset, empty while the card has no power. It
 // is the caller's.
-func (t *Token) ATR() []byte { return t.slot.ATR().Bytes() }
+func (t *Token) ATR() []byte { return t.Slot().ATR.Bytes() }
 
-// Reader is the reader that the token is, or is in.
-func (t *Token) Reader() *ccid.Reader { return t.reader }
+// Slot is what is known of the slot and its card.
+func (t *Token) Slot() SlotInfo { return t.channel.info() }
 
-// Card is the slot.
-func (t *Token) Card() *ccid.Slot { return t.slot }
+// Done is closed when the token cannot be reached any more, and Err says why.
+func (t *Token) Done() <-chan struct{} { return t.channel.Done() }
 
-// Close switches the card off and lets the interface go. It is idempotent.
-func (t *Token) Close() error { return t.reader.Close() }
+// Err is why Done is closed, nil while it is not.
+func (t *Token) Err() error { return t.channel.Err() }
+
+// CCID is the slot of the driver in this process, nil if the road leads through
+// a service, which has it.
+func (t *Token) CCID() *ccid.Slot {
+	if s, ok := t.channel.(usbSlot); ok {
+		return s.Slot
+	}
+	return nil
+}
+
+// Close lets the token go: on USB it switches the card off and releases the
+// interface. It is idempotent.
+func (t *Token) Close() error { return t.channel.Close() }

@@ -135,8 +135,8 @@ func (a *app) script(ctx context.Context, s *session) error {
 			}
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.token.Reader().Done():
-			return fmt.Errorf("%s: %w", s.token.Name, s.token.Reader().Err())
+		case <-s.token.Done():
+			return fmt.Errorf("%s: %w", s.token.Name, s.token.Err())
 		}
 	}
 }
@@ -180,8 +180,8 @@ func (s *session) run(ctx context.Context, st step) error {
 	began := time.Now()
 	resp, err := s.token.Transmit(ctx, s.resp[:0], st.apdu)
 	took := time.Since(began)
-	if errors.Is(err, ccid.ErrNotSupported) {
-		return &host.HintError{Err: err, Hint: "hint.chain", Values: []any{"max", s.token.Card().MaxCommand()}}
+	if slot := s.token.CCID(); slot != nil && errors.Is(err, ccid.ErrNotSupported) {
+		return &host.HintError{Err: err, Hint: "hint.chain", Values: []any{"max", slot.MaxCommand()}}
 	}
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func (a *app) info(ctx context.Context, reader bool) error {
 	}
 	defer h.Close()
 	_, failure := h.PowerOn(ctx)
-	if failure != nil && (h.Reader().Err() != nil || ctx.Err() != nil) {
+	if failure != nil && (h.Err() != nil || ctx.Err() != nil) {
 		return failure
 	}
 	i := describe(h)

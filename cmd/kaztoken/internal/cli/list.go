@@ -188,7 +188,7 @@ func (a *app) watch(ctx context.Context) error {
 func (a *app) printEvent(ev host.Event) error {
 	slots := []slotJSON{}
 	if ev.Kind == host.Arrived {
-		for _, s := range ev.Reader.CCID().Slots() {
+		for _, s := range ev.Reader.Slots() {
 			slots = append(slots, slotOf(s))
 		}
 	}

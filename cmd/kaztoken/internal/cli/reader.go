@@ -76,19 +76,16 @@ func describe(t *host.Token) infoJSON {
 			PINPad:    bits(uint32(r.PINSupport), "verify", "modify"),
 			Display:   display(r.LCDLayout),
 		},
-		Slot:     slotOf(t.Card()),
-		ATRWords: append([]string{}, t.Card().ATR().Describe()...),
+		Slot:     slotOf(t.Slot()),
+		ATRWords: append([]string{}, t.Slot().ATR.Describe()...),
 	}
 }
 
-// slotOf describes a slot as far as the driver knows it.
-func slotOf(s *ccid.Slot) slotJSON {
-	j := slotJSON{Slot: s.Index(), State: s.State().String()}
-	if atr := s.ATR(); !atr.IsZero() {
-		j.ATR = fmt.Sprintf("%X", atr.Bytes())
-	}
-	if s.State() == ccid.CardReady {
-		j.Protocol = s.Protocol().String()
+// slotOf describes a slot as far as it is known.
+func slotOf(s host.SlotInfo) slotJSON {
+	j := slotJSON{Slot: s.Slot, State: s.State, Protocol: s.Protocol}
+	if !s.ATR.IsZero() {
+		j.ATR = fmt.Sprintf("%X", s.ATR.Bytes())
 	}
 	return j
 }
@@ -158,10 +155,10 @@ func printReader(w io.Writer, t *host.Token, i infoJSON) error {
 	line("Display", orDash(i.Reader.Display))
 	line("Slot", fmt.Sprintf("%d, card %s", i.Slot.Slot, i.Slot.State))
 	if i.Slot.ATR != "" {
-		line("ATR", append([]string{t.Card().ATR().String()}, i.ATRWords...)...)
+		line("ATR", append([]string{t.Slot().ATR.String()}, i.ATRWords...)...)
 	}
 	if i.Slot.Protocol != "" {
-		line("Protocol", i.Slot.Protocol+", "+parameters(t.Card()))
+		line("Protocol", i.Slot.Protocol+", "+parameters(t.CCID()))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -50,7 +50,7 @@ func (a *app) withToken(ctx context.Context, f func(context.Context, *token) err
 
 // openFirmware finds out how a powered-up token is formatted.
 func (a *app) openFirmware(ctx context.Context, h *host.Token) (*firmware.Token, error) {
-	options := []firmware.Option{firmware.WithATR(h.Card().ATR().Bytes())}
+	options := []firmware.Option{firmware.WithATR(h.ATR())}
 	if a.log.IsLevelEnabled(logrus.TraceLevel) {
 		options = append(options, firmware.WithTrace(a.traceAPDU(h.Name)))
 	}
