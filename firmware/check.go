@@ -131,15 +131,14 @@ func (t *Token) isThere(ctx context.Context, s *survey, p pkcs15.Path) (bool, er
 func (t *Token) survey(ctx context.Context) (*survey, error) {
 	t.cache = cache{} // what was kept is not evidence
 	s := &survey{there: make(map[string]bool)}
-	privates, hasPrivates, err := t.childrenIfAny(ctx, secretDF)
+	privates, err := t.childrenIfAny(ctx, secretDF)
 	if err != nil {
 		return s, err
 	}
-	publics, hasPublics, err := t.childrenIfAny(ctx, publicDF)
+	publics, err := t.childrenIfAny(ctx, publicDF)
 	if err != nil {
 		return s, err
 	}
-	s.unclear = hasPrivates != hasPublics // they are made together
 	files, err := t.children(ctx, t.app)
 	if err != nil {
 		return s, err
@@ -189,12 +188,12 @@ func (t *Token) surveyName(ctx context.Context, s *survey) error {
 }
 
 // childrenIfAny lists a DF that need not exist.
-func (t *Token) childrenIfAny(ctx context.Context, df pkcs15.Path) (files []File, ok bool, err error) {
-	files, err = t.children(ctx, df)
+func (t *Token) childrenIfAny(ctx context.Context, df pkcs15.Path) ([]File, error) {
+	files, err := t.children(ctx, df)
 	if errors.Is(err, iso7816.ErrNotFound) {
-		return nil, false, nil
+		return nil, nil
 	}
-	return files, true, err
+	return files, err
 }
 
 // listTypes are the directories that hold what this package manages.

@@ -198,6 +198,15 @@ func TestEndlessCard(t *testing.T) {
 	}{
 		{"ever more files", func(k *Token) error { _, err := k.Files(ctx); return err }, func() Card { return endless(KindEF, 0) }, 300},
 		{"ever more directories", func(k *Token) error { _, err := k.Files(ctx); return err }, func() Card { return endless(KindDF, 0) }, 3*maxFiles + 300},
+		{"a bush", func(k *Token) error { _, err := k.Files(ctx); return err }, func() Card { return bush() }, 3*maxFiles + 300},
+		{"files that end before they end", func(k *Token) error { _, err := k.odf(ctx); return err }, func() Card {
+			return cardFunc(func(apdu []byte) ([]byte, error) {
+				if apdu[1] == insSelect {
+					return append(fcp{kind: KindEF, id: 1, size: 128}.appendTo(nil), 0x90, 0x00), nil
+				}
+				return []byte{0x62, 0x82}, nil
+			})
+		}, 2},
 		{"a byte at a time", func(k *Token) error { _, err := k.odf(ctx); return err }, func() Card { return endless(KindEF, maxFile) }, maxFile + 300},
 	} {
 		n := 0
@@ -213,6 +222,44 @@ func TestEndlessCard(t *testing.T) {
 		}
 		if n > test.most {
 			t.Errorf("%s: %d commands, want at most %d", test.name, n, test.most)
+		}
+	}
+}
+
+// bush is a card whose directories all have 100 more in them.
+func bush() Card {
+	card, n := endless(KindDF, 0), 0
+	return cardFunc(func(apdu []byte) ([]byte, error) {
+		if apdu[2] == 0x00 && apdu[3] == 0x02 { // next sibling
+			if n++; n%100 == 0 {
+				return []byte{0x6A, 0x82}, nil
+			}
+		}
+		return card.Transmit(context.Background(), nil, apdu)
+	})
+}
+
+// TestPrivateObjectIsNotKept looks for the content of a private object in what a
+// token keeps.
+func TestPrivateObjectIsNotKept(t *testing.T) {
+	ctx := t.Context()
+	token, err := Open(ctx, emu.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := token.Login(ctx, User, DefaultPIN(User)); err != nil {
+		t.Fatal(err)
+	}
+	o, err := token.WriteObject(ctx, NewObject{Label: "x", Private: true, Data: []byte("secret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := token.ReadObject(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	for p, content := range token.cache.files {
+		if bytes.Contains(content, []byte("secret")) {
+			t.Errorf("the content of % X is kept", p)
 		}
 	}
 }

@@ -114,6 +114,31 @@ func (c cut) lied(t *testing.T, lie, n int) {
 	c.afterwards(t, card, what)
 }
 
+// TestForeignCard opens a card of another family: it is not taken for a wiped
+// token, or one of the vendor's, which could be formatted.
+func TestForeignCard(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer func(apdu []byte) []byte
+		want   error
+	}{
+		{"no VERIFY", func(apdu []byte) []byte {
+			if apdu[1] == 0xA4 && apdu[2] == 0x00 {
+				return []byte{0x6F, 0x04, 0x82, 0x02, 0x38, 0x00, 0x90, 0x00}
+			}
+			return []byte{0x6D, 0x00}
+		}, firmware.ErrUnsupported},
+		{"no SELECT", func([]byte) []byte { return []byte{0x6D, 0x00} }, iso7816.ErrWrongINS},
+		{"no class", func([]byte) []byte { return []byte{0x6E, 0x00} }, iso7816.ErrWrongCLA},
+		{"no sense", func([]byte) []byte { return []byte{0x6F, 0x01, 0x90, 0x00} }, iso7816.ErrTLV},
+	} {
+		w := &wire{card: newCard(), lie: func(apdu, _ []byte) []byte { return test.answer(apdu) }}
+		if token, err := firmware.Open(t.Context(), w); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, %v", test.name, token.State(), err)
+		}
+	}
+}
+
 // TestUnplug pulls the token before every command of every operation: the error
 // says so, and hardly anything is sent to it any more.
 func TestUnplug(t *testing.T) {

@@ -327,7 +327,9 @@ func (t *Token) store(ctx context.Context, first uint16, content []byte, private
 	if err := t.writeNew(ctx, p, content); err != nil {
 		return nil, errors.Join(err, t.undo(ctx, p))
 	}
-	t.keep(p, bytes.Clone(content))
+	if !private { // that is not to be kept beyond the log-in
+		t.keep(p, bytes.Clone(content))
+	}
 	return p, nil
 }
 

@@ -146,9 +146,6 @@ func (t *Token) writeObject(ctx context.Context, n NewObject) (Object, error) {
 	if err := t.add(ctx, pkcs15.DODF, e.AppendTo(nil)); err != nil {
 		return Object{}, errors.Join(err, t.undo(ctx, p))
 	}
-	if n.Private {
-		delete(t.cache.files, string(p)) // not to be kept beyond the log-in
-	}
 	return Object{
 		Label: n.Label, Application: n.Application, OID: n.OID, Private: n.Private, Size: len(n.Data), Path: p, entry: e,
 	}, t.touch(ctx)

@@ -100,10 +100,17 @@ func (t *Token) repairDirectories(ctx context.Context, s *survey) error {
 // deleteLeftovers deletes the files that nothing refers to.
 func (t *Token) deleteLeftovers(ctx context.Context, s *survey) error {
 	for _, f := range s.findings {
-		if f.Kind == FindingLeftoverKey && f.Directory == pkcs15.PuKDF {
-			if err := t.deleteIfThere(ctx, f.Path); err != nil {
-				return err
-			}
+		var p pkcs15.Path
+		switch {
+		case f.Kind == FindingLeftoverKey && f.Directory == pkcs15.PuKDF:
+			p = f.Path
+		case f.Kind == FindingMissingFile && f.Directory == pkcs15.PrKDF && parent(f.Path).Equal(secretDF):
+			p = publicDF.Append(f.Path.ID()) // the other half of a key that is gone
+		default:
+			continue
+		}
+		if err := t.deleteIfThere(ctx, p); err != nil {
+			return err
 		}
 	}
 	for _, f := range s.lonePrivates {

@@ -254,7 +254,7 @@ func (k *PrivateKey) compute(op Op, template, out, in byte, block []byte) ([]byt
 // goes by; both are left out while nothing else came in between.
 func (t *Token) compute(ctx context.Context, k Key, template, out, in byte, block []byte) ([]byte, error) {
 	set := mse{template, k.Reference}
-	if !t.current.path.Equal(k.Path) || t.current.mse != set {
+	if t.current.mse != set { // which goes with the selection
 		if _, err := t.selectFile(ctx, k.Path); err != nil {
 			return nil, err
 		}

@@ -191,6 +191,25 @@ func TestSignerRefuses(t *testing.T) {
 	}
 }
 
+// TestSignerRepeats signs again with the same key: only the data is sent, until
+// there is a new log-in.
+func TestSignerRepeats(t *testing.T) {
+	w := &wire{}
+	token, private := keyOn(t, w, 1024)
+	for _, want := range []int{3, 1, 1} { // SELECT, MANAGE SECURITY ENVIRONMENT, PERFORM SECURITY OPERATION
+		w.forget()
+		if _, err := private.Sign(rand.Reader, make([]byte, 32), crypto.SHA256); err != nil || len(w.sent) != want {
+			t.Errorf("%d commands, want %d; %v", len(w.sent), want, err)
+		}
+	}
+	logout(t, token)
+	login(t, token, firmware.User)
+	w.forget()
+	if _, err := private.Sign(rand.Reader, make([]byte, 32), crypto.SHA256); err != nil || w.count(0x00, 0x22) != 1 {
+		t.Errorf("after a new log-in: %q, %v", w.names(), err)
+	}
+}
+
 // TestSignerLies has the card give results that are none. Once the public key is
 // known, nothing wrong is given out: from a faulty result the key could be found.
 func TestSignerLies(t *testing.T) {
