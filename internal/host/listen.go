@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"kaztoken/bridge"
 	"kaztoken/bridge/wire"
 	"kaztoken/udev"
 )
@@ -56,6 +57,25 @@ func (e *ServedError) Error() string {
 		fmt.Fprintf(&b, ", which speaks protocol %v", e.Version)
 	}
 	return b.String()
+}
+
+// stopManaged ends a service whose socket the service manager keeps.
+const stopManaged = "sudo systemctl stop pcscd.socket pcscd.service kaztoken.socket kaztoken.service"
+
+// explainServed adds to a [ServedError] what the user can do about it.
+func explainServed(err error) error {
+	var e *ServedError
+	if !errors.As(err, &e) {
+		return err
+	}
+	const option = "--socket PATH"
+	switch e.Holder.Name {
+	case "pcscd":
+		return &HintError{err, "hint.served", []any{"command", stopPCSC, "option", option}}
+	case "systemd":
+		return &HintError{err, "hint.served", []any{"command", stopManaged, "option", option}}
+	}
+	return &HintError{err, "hint.socket", []any{"option", option}}
 }
 
 // endpoint is the socket of a service and what lies beside it.
@@ -240,8 +260,8 @@ func vacate(ctx context.Context, path string, remove bool) error {
 // servedBy asks who is at the other end of a connection.
 func servedBy(ctx context.Context, path string, c *net.UnixConn) error {
 	e := &ServedError{Socket: path, UID: -1}
-	if p, err := peerOf(c); err == nil {
-		e.Holder, e.UID = udev.Holder{PID: p.pid, Name: programOf(p.pid)}, p.uid
+	if p, err := bridge.PeerOf(c); err == nil && p.PID > 0 {
+		e.Holder, e.UID = udev.Holder{PID: p.PID, Name: programOf(p.PID)}, int(p.UID)
 	}
 	if v, err := greet(ctx, c); err == nil {
 		e.Version = v

@@ -14,81 +14,49 @@ import (
 	"syscall"
 	"time"
 
-	"kaztoken/bridge/wire"
+	"kaztoken/bridge"
 )
 
-// Report is what a service says of itself, and its JSON form. Times that have
-// passed are in seconds; a person's list is complete or, for other users than
-// root and the one that the service runs as, without what belongs to others.
+// Report is what a service says of itself, and its JSON form.
 type Report struct {
-	Program string         `json:"program"` // "kaztoken v1.2.3"
-	PID     int            `json:"pid"`
-	UID     int            `json:"uid"`
-	Socket  string         `json:"socket"`
-	Up      float64        `json:"up"`
-	Readers []ReaderReport `json:"readers"`
-	Clients []ClientReport `json:"clients"`
-	// Whole: nothing was taken out.
+	Program string    `json:"program"` // "kaztoken v1.2.3"
+	PID     int       `json:"pid"`
+	UID     uint32    `json:"uid"`
+	Socket  string    `json:"socket"`
+	Started time.Time `json:"started"`
+	// Whole: nothing was taken out. Users other than root and the one that the
+	// service runs as see of programs of other users only that they hold a card:
+	// PID is 0, UID is [Nobody] and Program is empty.
 	Whole bool `json:"whole"`
+	bridge.Snapshot
 }
 
-// ReaderReport is one reader as programs see it.
-type ReaderReport struct {
-	Name     string `json:"name"`
-	Card     string `json:"card"`     // "ready", "unpowered", "mute", "absent" or "failing"
-	ATR      string `json:"atr"`      // hexadecimal; "" without
-	Protocol string `json:"protocol"` // "T=0", "T=1", "RAW"; "" before one was chosen
-	Powered  bool   `json:"powered"`  // in fact: an idle card is not, whatever programs see
-	Cards    uint32 `json:"cards"`    // that came and went, modulo 65536
-	// Handles are the connections to the card, the oldest first.
-	Handles []HandleReport `json:"handles"`
-	// Waiting is the number of programs that wait for the card.
-	Waiting int `json:"waiting"`
-}
-
-// HandleReport is one connection of a program to a card.
-type HandleReport struct {
-	ProcessReport
-	Share string  `json:"share"` // "exclusive", "shared", "direct"
-	For   float64 `json:"for"`
-	// Locked is set for the one that has the card for itself: in a transaction, or
-	// exclusively.
-	Locked    bool    `json:"locked"`
-	LockedFor float64 `json:"locked_for"`
-}
-
-// ClientReport is one connection of a program to the service.
-type ClientReport struct {
-	ProcessReport
-	Protocol string  `json:"protocol"` // "4:4"; "" if it has not said
-	Context  bool    `json:"context"`
-	Handles  int     `json:"handles"`
-	Waiting  bool    `json:"waiting"` // for a change of a reader
-	For      float64 `json:"for"`
-}
-
-// ProcessReport names a process. Of another user's, an ordinary user is told
-// nothing: PID is 0, UID -1 and Program "".
-type ProcessReport struct {
-	PID     int    `json:"pid"`
-	UID     int    `json:"uid"`
-	Program string `json:"program"` // as the kernel calls it; "?" if that cannot be seen
-}
+// Nobody is the UID that no user has: (uid_t)-1.
+const Nobody = ^uint32(0)
 
 // seenBy takes out of a report what a user is not to see.
-func (r Report) seenBy(uid int) Report {
+func (r Report) seenBy(uid uint32) Report {
 	if uid == 0 || uid == r.UID {
 		r.Whole = true
 		return r
 	}
-	r.Clients = slices.DeleteFunc(slices.Clone(r.Clients), func(c ClientReport) bool { return c.UID != uid })
+	hide := func(h *bridge.Holder) {
+		if h.UID != uid {
+			h.PID, h.UID, h.Program = 0, Nobody, ""
+		}
+	}
+	r.Clients = slices.DeleteFunc(slices.Clone(r.Clients), func(c bridge.ClientStatus) bool { return c.UID != uid })
 	r.Readers = slices.Clone(r.Readers)
 	for i := range r.Readers {
-		r.Readers[i].Handles = slices.Clone(r.Readers[i].Handles)
-		for j := range r.Readers[i].Handles {
-			if h := &r.Readers[i].Handles[j]; h.UID != uid {
-				h.ProcessReport = ProcessReport{UID: -1}
-			}
+		d := &r.Readers[i]
+		if d.Lock != nil {
+			lock := *d.Lock
+			hide(&lock)
+			d.Lock = &lock
+		}
+		d.Handles = slices.Clone(d.Handles)
+		for j := range d.Handles {
+			hide(&d.Handles[j].Holder)
 		}
 	}
 	return r
@@ -116,7 +84,7 @@ type reporter struct {
 	listener *net.UnixListener
 	make     func() Report
 	// allow says whether a user may know anything at all.
-	allow func(*net.UnixConn) bool
+	allow func(bridge.Peer) bool
 	wg    sync.WaitGroup
 	busy  chan struct{}
 
@@ -126,7 +94,7 @@ type reporter struct {
 
 // startReporter listens beside the socket of a service, whose owner is the only
 // one who does: what lies there is left from a service that has died.
-func startReporter(socket string, report func() Report, allow func(*net.UnixConn) bool) (*reporter, error) {
+func startReporter(socket string, report func() Report, allow func(bridge.Peer) bool) (*reporter, error) {
 	path := statusPath(socket)
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		if err := os.Remove(path); err != nil {
@@ -171,11 +139,11 @@ func (r *reporter) serve() {
 }
 
 func (r *reporter) answer(c *net.UnixConn) {
-	p, err := peerOf(c)
-	if err != nil || !r.allow(c) {
+	p, err := bridge.PeerOf(c)
+	if err != nil || !r.allow(p) {
 		return
 	}
-	line, err := json.Marshal(r.make().seenBy(p.uid))
+	line, err := json.Marshal(r.make().seenBy(p.UID))
 	if err != nil {
 		return // nothing in a report cannot be written
 	}
@@ -208,8 +176,17 @@ func (e *NoServiceError) Error() string {
 func (e *NoServiceError) Unwrap() error { return e.Err }
 
 // AskStatus asks the service at a socket for its report. The error is a
-// [NoServiceError], or that of ctx.
+// [NoServiceError], or that of ctx; [Hint] says what can be done.
 func AskStatus(ctx context.Context, socket string) (Report, error) {
+	r, err := askStatus(ctx, socket)
+	var none *NoServiceError
+	if errors.As(err, &none) && errors.Is(err, fs.ErrNotExist) {
+		err = &HintError{err, "hint.serve", []any{"command", "kaztoken serve", "option", "--socket PATH"}}
+	}
+	return r, err
+}
+
+func askStatus(ctx context.Context, socket string) (Report, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", statusPath(socket))
 	if err != nil {
@@ -255,19 +232,4 @@ func noService(ctx context.Context, socket string, cause error) error {
 		cause = fmt.Errorf("%w: what listened there has died", fs.ErrNotExist)
 	}
 	return &NoServiceError{socket, cause}
-}
-
-// cardWord is the state of a card for a person.
-func cardWord(s wire.ReaderState) string {
-	switch {
-	case s&wire.StateUnknown != 0:
-		return "failing"
-	case s&wire.StateSwallowed != 0:
-		return "mute"
-	case s&wire.StatePowered != 0:
-		return "ready"
-	case s&wire.StatePresent != 0:
-		return "unpowered"
-	}
-	return "absent"
 }

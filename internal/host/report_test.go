@@ -13,19 +13,30 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kaztoken/bridge"
 	"kaztoken/bridge/wire"
 )
 
 // sampleReport is of a service of user 990 with clients of users 1000 and 1001.
 func sampleReport() Report {
-	mine, yours := ProcessReport{812, 1000, "scdaemon"}, ProcessReport{900, 1001, "firefox"}
+	at := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC)
+	mine := bridge.Holder{PID: 812, UID: 1000, Program: "scdaemon", Since: at}
+	yours := bridge.Holder{PID: 900, UID: 1001, Program: "firefox", Since: at}
 	return Report{
-		Program: "kaztoken v1.2.3", PID: 700, UID: 990, Socket: "/run/pcscd/pcscd.comm", Up: 60,
-		Readers: []ReaderReport{{
-			Name: "DigiFlow LLP. KAZTOKEN 00 00", Card: "ready", ATR: "3B88014B415A544F4B454E82", Protocol: "T=1", Powered: true, Cards: 1,
-			Handles: []HandleReport{{mine, "shared", 10, true, 0.5}, {yours, "shared", 5, false, 0}}, Waiting: 1,
-		}},
-		Clients: []ClientReport{{mine, "4:4", true, 1, false, 12}, {yours, "4:6", true, 1, true, 6}},
+		Program: "kaztoken v1.2.3", PID: 700, UID: 990, Socket: DefaultSocket, Started: at,
+		Snapshot: bridge.Snapshot{
+			Readers: []bridge.ReaderStatus{{
+				Name: "DigiFlow LLP. KAZTOKEN 00 00", Visible: true, State: "present|powered|negotiable", Power: true,
+				ATR: "3B88014B415A544F4B454E82", Protocol: "T1", Sharing: 2, Cards: 1, Waiting: 1, Lock: &yours,
+				Handles: []bridge.HandleStatus{
+					{Holder: mine, Share: "shared", Event: "none"}, {Holder: yours, Share: "shared", Event: "none", Lock: true},
+				},
+			}},
+			Clients: []bridge.ClientStatus{
+				{Holder: mine, Version: "4:4", Context: true, Handles: 1},
+				{Holder: yours, Version: "4:6", Context: true, Waiting: true, Handles: 1},
+			},
+		},
 	}
 }
 
@@ -33,14 +44,17 @@ func TestReportSeenBy(t *testing.T) {
 	all := sampleReport()
 	whole := sampleReport()
 	whole.Whole = true
+	hidden := bridge.Holder{UID: Nobody, Since: all.Started}
 	part := sampleReport()
-	part.Readers[0].Handles[1].ProcessReport = ProcessReport{UID: -1}
+	part.Readers[0].Lock = &hidden
+	part.Readers[0].Handles[1].Holder = hidden
 	part.Clients = part.Clients[:1]
 	stranger := sampleReport()
-	stranger.Readers[0].Handles[0].ProcessReport = ProcessReport{UID: -1}
-	stranger.Readers[0].Handles[1].ProcessReport = ProcessReport{UID: -1}
-	stranger.Clients = []ClientReport{}
-	for uid, want := range map[int]Report{0: whole, 990: whole, 1000: part, 4711: stranger} {
+	stranger.Readers[0].Lock = &hidden
+	stranger.Readers[0].Handles[0].Holder = hidden
+	stranger.Readers[0].Handles[1].Holder = hidden
+	stranger.Clients = []bridge.ClientStatus{}
+	for uid, want := range map[uint32]Report{0: whole, 990: whole, 1000: part, 4711: stranger} {
 		if diff := cmp.Diff(want, all.seenBy(uid)); diff != "" {
 			t.Errorf("user %d (-want +got):\n%s", uid, diff)
 		}
@@ -50,12 +64,12 @@ func TestReportSeenBy(t *testing.T) {
 	}
 }
 
-func anybody(*net.UnixConn) bool { return true }
+func anybody(bridge.Peer) bool { return true }
 
 func TestAskStatus(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	want := sampleReport()
-	want.UID, want.Whole = os.Getuid(), true
+	want.UID, want.Whole = uint32(os.Getuid()), true
 	r, err := startReporter(socket, func() Report { return want }, anybody)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +135,7 @@ func TestAskStatusOfNobody(t *testing.T) {
 	if _, err := AskStatus(t.Context(), other); !errors.As(err, &none) || !errors.As(err, &served) || served.Version != served4 {
 		t.Errorf("another service: %v", err)
 	}
-	refusing, err := startReporter(socket, sampleReport, func(*net.UnixConn) bool { return false })
+	refusing, err := startReporter(socket, sampleReport, func(bridge.Peer) bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,16 +187,6 @@ func TestReporterManyAskers(t *testing.T) {
 		c.SetDeadline(time.Now().Add(10 * time.Second))
 		if err := json.NewDecoder(c).Decode(&got); err != nil {
 			t.Error(err)
-		}
-	}
-}
-
-func TestCardWord(t *testing.T) {
-	for state, want := range map[wire.ReaderState]string{
-		wire.CardReady: "ready", wire.CardMute: "mute", wire.CardUnpowered: "unpowered", wire.NoCard: "absent", wire.ReaderFailing: "failing",
-	} {
-		if got := cardWord(state); got != want {
-			t.Errorf("%v is %q, want %q", state, got, want)
 		}
 	}
 }

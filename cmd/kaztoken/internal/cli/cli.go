@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -41,6 +42,11 @@ type Env struct {
 	Open   func(context.Context, host.Options) (*host.Token, error)
 	Follow func(host.Options) (*host.Supervisor, error)
 
+	// Activated is the socket that a service manager has passed, nil for none; and
+	// Hangups the signals to read settings again, until stop.
+	Activated func() (*net.UnixListener, error)
+	Hangups   func() (signals <-chan os.Signal, stop func())
+
 	// Card makes the channel to the card of an open token.
 	Card func(*host.Token) firmware.Card
 }
@@ -52,6 +58,7 @@ func System(version string) Env {
 		Terminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
 		Console: openConsole, Getenv: os.Getenv, Now: time.Now,
 		Find: host.Find, Open: host.OpenToken, Follow: host.Follow,
+		Activated: activated, Hangups: hangups,
 		Card: func(t *host.Token) firmware.Card { return t },
 	}
 }
@@ -173,7 +180,7 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(),
 		a.rulesCommand(), a.versionCommand())
 	return c
 }

@@ -13,6 +13,7 @@ import (
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/settings"
+	"kaztoken/internal/systemd"
 	"kaztoken/internal/words"
 	"kaztoken/usb"
 )
@@ -137,6 +138,11 @@ var problems = []problem{
 	{is: of(emu.ErrState), exit: exitFailed, message: "error.file", own: ownText},
 	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.file", own: ownText},
 	{is: as[*fileError], exit: exitFailed, message: "error.file", own: ownText},
+
+	// The service.
+	{is: as[*host.NoServiceError], exit: exitFailed, message: "error.noservice", own: ownText},
+	{is: as[*host.ServedError], exit: exitOutOfReach, message: "error.served", own: ownText},
+	{is: of(systemd.ErrActivation), exit: exitFailed, message: "error.activation", own: ownText},
 
 	// The way to the token.
 	{is: of(usb.ErrAccess), exit: exitOutOfReach, message: "error.access", own: ownText},

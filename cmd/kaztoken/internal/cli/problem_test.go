@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"kaztoken/bridge/wire"
 	"kaztoken/ccid"
 	"kaztoken/firmware"
 	"kaztoken/firmware/emu"
@@ -17,7 +18,9 @@ import (
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/settings"
+	"kaztoken/internal/systemd"
 	"kaztoken/internal/words"
+	"kaztoken/udev"
 	"kaztoken/usb"
 )
 
@@ -97,6 +100,11 @@ var mistakes = []struct {
 	{"file", &fileError{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}}, exitFailed},
 
 	{"no permission", &host.HintError{Err: fmt.Errorf("1-1: %w", usb.ErrAccess), Hint: "hint.udev", Values: []any{"command", "tee rule", "group", "usermod"}}, exitOutOfReach},
+	{"served by pcscd", &host.HintError{Err: &host.ServedError{Socket: "/run/s", Holder: udev.Holder{PID: 812, Name: "pcscd"}, Version: wire.Version{Major: 4, Minor: 4}}, Hint: "hint.served", Values: []any{"command", "stop pcscd", "option", "--socket PATH"}}, exitOutOfReach},
+	{"served by some program", &host.HintError{Err: &host.ServedError{Socket: "/run/s", UID: -1}, Hint: "hint.socket", Values: []any{"option", "--socket PATH"}}, exitOutOfReach},
+	{"no service", &host.HintError{Err: &host.NoServiceError{Socket: "/run/s", Err: fs.ErrNotExist}, Hint: "hint.serve", Values: []any{"command", "kaztoken serve", "option", "--socket PATH"}}, exitFailed},
+	{"another service", &host.NoServiceError{Socket: "/run/s", Err: &host.ServedError{Socket: "/run/s", Holder: udev.Holder{PID: 812, Name: "pcscd"}}}, exitFailed},
+	{"no good socket", fmt.Errorf("%w: 2 sockets were passed, want one", systemd.ErrActivation), exitFailed},
 	{"held", &host.HintError{Err: fmt.Errorf("1-1: held by pcscd (pid 812): %w", usb.ErrBusy), Hint: "hint.stop", Values: []any{"command", "stop pcscd"}}, exitOutOfReach},
 	{"held by some program", &host.HintError{Err: fmt.Errorf("1-1: held by x: %w", usb.ErrBusy), Hint: "hint.end"}, exitOutOfReach},
 	{"held by nobody knows whom", &host.HintError{Err: fmt.Errorf("1-1: %w", usb.ErrBusy), Hint: "hint.who", Values: []any{"fuser", "fuser x", "command", "stop pcscd"}}, exitOutOfReach},
