@@ -41,7 +41,8 @@ func (t *Token) ImportIdentity(ctx context.Context, id Identity, o ImportOptions
 }
 
 func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions, progress Progress) (_ Key, err error) {
-	step := steps(progress, 5+len(id.Chain))
+	certs := slices.Concat(id.Chain, oneOrNone(id.Certificate))
+	step := steps(progress, 5+len(certs))
 	if err := t.checkIdentity(id); err != nil {
 		return Key{}, err
 	}
@@ -80,7 +81,7 @@ func (t *Token) importIdentity(ctx context.Context, id Identity, o ImportOptions
 		return Key{}, err
 	}
 	step()
-	for i, cert := range slices.Concat(id.Chain, oneOrNone(id.Certificate)) {
+	for i, cert := range certs {
 		co := ImportOptions{}
 		if i == len(id.Chain) {
 			co = o

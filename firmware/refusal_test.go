@@ -2,6 +2,7 @@ package firmware_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -9,12 +10,14 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"kaztoken/firmware"
 	"kaztoken/firmware/emu"
+	"kaztoken/firmware/pkcs15"
 )
 
 // call is one operation of a Token, for tables.
@@ -490,6 +493,104 @@ func TestNotFound(t *testing.T) {
 	if certs, err := token.Certificates(ctx); err != nil || len(certs) != 1 {
 		t.Errorf("certificates %v, %v", certs, err)
 	}
+}
+
+// TestGOSTKey lists a key that only other software can use.
+func TestGOSTKey(t *testing.T) {
+	s := newSick(t)
+	entry := pkcs15.NewPrivateKey("gost", []byte{7}, 9, 0, pkcs15.AccessGenerated)
+	entry.Kind, entry.GOST = pkcs15.KeyGOST, pkcs15.GOSTParams{R3410: 1}
+	entries := entry.AppendTo(nil)
+	s.write(pkcs15.PrKDF.Path(), 0, append(entries, 0)...)
+	token := open(t, s.card)
+	keys, err := token.Keys(t.Context())
+	if err != nil || len(keys) != 1 || keys[0].Label != "gost" || keys[0].Algorithm != "GOST R 34.10-2001" || keys[0].Reference != 9 {
+		t.Fatalf("keys %+v, %v", keys, err)
+	}
+	if _, err := token.PrivateKey(t.Context(), keys[0].ID); !errors.Is(err, firmware.ErrUnsupported) {
+		t.Errorf("private key: %v", err)
+	}
+}
+
+// TestProgress follows the progress of each long operation: it rises by one and
+// ends at the total.
+func TestProgress(t *testing.T) {
+	ctx := t.Context()
+	token := open(t, newCard())
+	login(t, token, firmware.User)
+	for _, test := range []struct {
+		name string
+		do   func(firmware.Progress) error
+	}{
+		{"generate", func(p firmware.Progress) error {
+			_, err := token.GenerateKey(ctx, firmware.GenerateOptions{Bits: defaultKeySize}, p)
+			return err
+		}},
+		{"import", func(p firmware.Progress) error {
+			_, err := token.ImportIdentity(ctx, identity(t), firmware.ImportOptions{}, p)
+			return err
+		}},
+		{"delete", func(p firmware.Progress) error {
+			certs, err := token.Certificates(ctx)
+			if err != nil {
+				return err
+			}
+			return token.Delete(ctx, firmware.Selection{Certificates: certs}, p)
+		}},
+		{"delete nothing", func(p firmware.Progress) error { return token.Delete(ctx, firmware.Selection{}, p) }},
+		{"format", func(p firmware.Progress) error { return token.Format(ctx, firmware.FormatOptions{}, p) }},
+	} {
+		last, of := 0, 0
+		err := test.do(func(done, total int) {
+			if done != last+1 || of != 0 && total != of || done > total {
+				t.Errorf("%s: %d of %d after %d of %d", test.name, done, total, last, of)
+			}
+			last, of = done, total
+		})
+		if err != nil || last != of || last == 0 {
+			t.Errorf("%s: ended at %d of %d, %v", test.name, last, of, err)
+		}
+	}
+}
+
+// TestConcurrent uses one token from several goroutines.
+func TestConcurrent(t *testing.T) {
+	ctx := t.Context()
+	token := open(t, newCard())
+	furnish(t, nil, token)
+	private, err := token.PrivateKey(ctx, firstID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 5 {
+				if _, err := private.Sign(rand.Reader, make([]byte, 32), crypto.SHA256); err != nil {
+					t.Error(err)
+				}
+				if private.Public() == nil {
+					t.Error("no public key")
+				}
+				o, err := token.WriteObject(ctx, firmware.NewObject{Label: fmt.Sprint(i), Data: []byte{byte(i)}})
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := token.Objects(ctx); err != nil {
+					t.Error(err)
+				}
+				if err := token.Delete(ctx, firmware.Selection{Objects: []firmware.Object{o}}, nil); err != nil {
+					t.Error(err)
+				}
+				_ = token.State()
+				if _, in := token.LoggedIn(); !in {
+					t.Error("not logged in")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	checkClean(t, token)
 }
 
 // TestPrivateObject reads an object that only the user may.

@@ -262,6 +262,42 @@ func TestRepairDoubts(t *testing.T) {
 	}
 }
 
+// TestRepairDoubtsListing has the card deny that there is any private key, once,
+// while one waits to be listed: its public half does not go.
+func TestRepairDoubtsListing(t *testing.T) {
+	s := newSick(t)
+	before := s.observe()
+	s.write(pkcs15.PrKDF.Path(), 0, 0)
+	w := &wire{card: s.card}
+	inPrivate, done := false, false
+	w.lie = func(apdu, answer []byte) []byte {
+		switch {
+		case apdu[1] != 0xA4:
+		case apdu[2] == 0x08:
+			inPrivate = bytes.Equal(apdu[5:len(apdu)-1], pkcs15.PrivateKeyPath(0)[2:8])
+		case len(apdu) == 5 && inPrivate && !done: // the first child
+			done = true
+			return []byte{0x6A, 0x82}
+		}
+		return answer
+	}
+	token := open(t, w)
+	login(t, token, firmware.User)
+	for range 2 {
+		if err := token.Repair(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	logout(t, token)
+	if !done {
+		t.Error("the list was not asked for")
+	}
+	if diff := before.diff(s.observe()); diff != "" {
+		t.Error(diff)
+	}
+	audit(t, s.card, "afterwards")
+}
+
 // TestRepairReadsTwice garbles a directory on the way, once: a repair does not
 // take it for damaged.
 func TestRepairReadsTwice(t *testing.T) {
