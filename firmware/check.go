@@ -30,7 +30,8 @@ const (
 	// FindingMissingFile: an entry whose file is gone.
 	FindingMissingFile
 	// FindingDamagedDirectory: a directory file that ends in bytes that are no
-	// entry.
+	// entry. Repair cuts them off, but in the ODF, behind whose damage the other
+	// directories may be.
 	FindingDamagedDirectory
 	// FindingNameDiffers: the name's copy in EF(DIR) is another one. Nothing
 	// suffers; the administrator renaming the token mends it.
