@@ -85,7 +85,7 @@ var rooms = []room{
 		"what a service manager says to any service has nothing to do with tokens"},
 	{"internal/vpcd", []string{"internal/iso7816"},
 		"it carries any card to a reader of others, and knows neither"},
-	{"internal/host", []string{"bridge", "bridge/wire", "udev", "usb", "usb/libusb", "usb/usbfs", "ccid", "ccid/ccidsim", "firmware/emu",
+	{"internal/host", []string{"bridge", "bridge/client", "bridge/pcsc", "bridge/wire", "udev", "usb", "usb/libusb", "usb/usbfs", "ccid", "ccid/ccidsim", "firmware", "firmware/emu",
 		"internal/iso7816", "internal/words", "github.com/sirupsen/logrus", "golang.org/x/sys/..."},
 		"the supervisor joins the rooms, so nothing below may import it"},
 	{"cmd/...", []string{"kaztoken/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "golang.org/x/sys/...", "golang.org/x/term"},

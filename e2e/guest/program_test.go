@@ -309,7 +309,7 @@ func TestHeldByPCSCD(t *testing.T) {
 	for _, d := range drivers {
 		t.Run(d.name, func(t *testing.T) {
 			p := programWith(d.name)
-			p.args = append(p.args, "--devices", "rutoken")
+			p.args = append(p.args, "--backend", "usb", "--devices", "rutoken")
 			_, stderr, code := p.run(t, "", "info")
 			if code != exitOutOfReach || !strings.Contains(stderr, holder.String()) || !strings.Contains(stderr, "hint:") {
 				t.Errorf("info: exit code %d, %q; want %d, %q and a hint", code, stderr, exitOutOfReach, holder)

@@ -57,6 +57,9 @@ func holdersOf(dev usb.Info) []udev.Holder {
 	return others
 }
 
+// pcscd is the stock smart-card service.
+const pcscd = "pcscd"
+
 const (
 	stopPCSC     = "sudo systemctl stop pcscd.socket pcscd.service"
 	stopScdaemon = "gpgconf --kill scdaemon"
@@ -66,9 +69,9 @@ const (
 func heldBy(holders []udev.Holder, err error) *HintError {
 	for _, h := range holders {
 		switch h.Name {
-		case "pcscd":
-			return &HintError{err, "hint.stop", []any{"command", stopPCSC}}
-		case "scdaemon":
+		case pcscd:
+			return &HintError{err, "hint.through", []any{"option", "--backend pcsc", "command", stopPCSC}}
+		case scdaemon:
 			return &HintError{err, "hint.stop", []any{"command", stopScdaemon}}
 		}
 	}

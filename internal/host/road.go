@@ -36,9 +36,9 @@ type Options struct {
 	Log          *logrus.Logger
 }
 
-// BackendNames lists what Options.Backend may be, the default first: "auto"
-// takes the first road that has a token.
-func BackendNames() []string { return []string{"auto", "usb", "virtual"} }
+// BackendNames lists what Options.Backend may be, the default first: "auto" goes
+// through a smart-card service to what that has, and to the rest over USB.
+func BackendNames() []string { return []string{"auto", "usb", "pcsc", "virtual"} }
 
 // road is one way to tokens.
 type road interface {
@@ -46,30 +46,41 @@ type road interface {
 	find(ctx context.Context) ([]Candidate, error)
 	// open opens the reader of a candidate that find gave.
 	open(ctx context.Context, c Candidate, log *logrus.Logger) (*Token, error)
-	// supervisor is the part of a Config that is the road's.
-	supervisor() (Config, error)
+	// follow starts a supervisor of what is at its end.
+	follow(log *logrus.Logger) (*Supervisor, error)
 }
 
-// roads lists the roads to try, in this order. The error is an [OptionError] or
-// a [DriverError].
-func (o Options) roads() ([]road, error) {
+// road gives the road that is chosen. The error is an [OptionError] or a
+// [DriverError].
+func (o Options) road() (road, error) {
 	switch o.Backend {
-	case "", "auto", "usb":
-		// A PC/SC service that has the token belongs before this one in "auto":
-		// the interface is not to be fought for.
-		filter, err := filterNamed(o.Devices)
-		if err != nil {
-			return nil, err
-		}
-		driver, err := driverNamed(o.Driver)
-		if err != nil {
-			return nil, err
-		}
-		return []road{&usbRoad{backend: "usb", source: system(), driver: driver, filter: filter, inspect: inspect}}, nil
+	case "", "auto", "usb", "pcsc":
 	case "virtual":
-		return []road{virtual(o.VirtualState)}, nil
+		return virtual(o.VirtualState), nil
+	default:
+		return nil, &OptionError{"backend", o.Backend, BackendNames()}
 	}
-	return nil, &OptionError{"backend", o.Backend, BackendNames()}
+	filter, err := filterNamed(o.Devices)
+	if err != nil {
+		return nil, err
+	}
+	service := newServiceRoad(o.Devices)
+	if o.Backend == "pcsc" {
+		return service, nil
+	}
+	driver, err := driverNamed(o.Driver)
+	if err != nil {
+		return nil, err
+	}
+	direct := &usbRoad{backend: "usb", source: system(), driver: driver, filter: filter, inspect: inspect}
+	if o.Backend == "usb" {
+		return direct, nil
+	}
+	log := o.Log
+	if log == nil {
+		log = silent()
+	}
+	return &autoRoad{service: service, direct: direct, ours: oursAnswers, log: log}, nil
 }
 
 // Find lists the tokens on the chosen road without opening any. The error is
@@ -82,34 +93,22 @@ func Find(ctx context.Context, o Options) ([]Candidate, error) {
 	return all, err
 }
 
-// search gives the first road that has a token, or else the last one, and what
-// is on it.
+// search gives the chosen road and what is on it.
 func (o Options) search(ctx context.Context) (road, []Candidate, error) {
-	roads, err := o.roads()
+	r, err := o.road()
 	if err != nil {
 		return nil, nil, err
 	}
-	var (
-		r   road
-		all []Candidate
-	)
-	for _, r = range roads {
-		if all, err = r.find(ctx); err != nil {
-			return nil, nil, err
-		}
-		if len(all) > 0 {
-			break
-		}
-	}
-	return r, all, nil
+	all, err := r.find(ctx)
+	return r, all, err
 }
 
 // OpenToken finds the one token that is meant and opens it. Its card has no
 // power yet: see [Token.PowerOn].
 //
 // The error is [ErrNoToken], an [AmbiguousError], one of package usb
-// (ErrAccess, ErrBusy, ErrGone), of [ccid.Open] or, for the virtual token, as
-// [ExplainState] has it; [Hint] says what can be done.
+// (ErrAccess, ErrBusy, ErrGone), of [ccid.Open], [ErrService] or, for the virtual
+// token, as [ExplainState] has it; [Hint] says what can be done.
 func OpenToken(ctx context.Context, o Options) (*Token, error) {
 	if o.Log == nil {
 		o.Log = silent()
@@ -142,16 +141,11 @@ func (o Options) noToken(ctx context.Context) error {
 // Follow starts a supervisor of the readers on the chosen road. Options.Token
 // does not matter.
 func Follow(o Options) (*Supervisor, error) {
-	roads, err := o.roads()
+	r, err := o.road()
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := roads[0].supervisor()
-	if err != nil {
-		return nil, err
-	}
-	cfg.Log = o.Log
-	return Supervise(cfg)
+	return r.follow(o.Log)
 }
 
 // usbRoad drives the device's endpoints from this process.
@@ -200,8 +194,12 @@ func (r *usbRoad) open(ctx context.Context, c Candidate, logger *logrus.Logger) 
 	return &Token{Candidate: c, Driver: r.driver.Name, log: log, channel: usbSlot{reader.Slots()[c.Slot], reader}}, nil
 }
 
-func (r *usbRoad) supervisor() (Config, error) {
-	return Config{Source: r.source, Driver: r.driver, Filter: r.filter}, nil
+func (r *usbRoad) follow(log *logrus.Logger) (*Supervisor, error) {
+	return Supervise(r.config(log))
+}
+
+func (r *usbRoad) config(log *logrus.Logger) Config {
+	return Config{Source: r.source, Driver: r.driver, Filter: r.filter, Log: log}
 }
 
 // inspect looks at who may open a device and who has.

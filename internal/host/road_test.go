@@ -350,10 +350,7 @@ func TestSuperviseSoftwareReaders(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dev := ccidsim.New(p, cardsFor(p)...)
 				r := simRoad(dev)
-				cfg, err := r.supervisor()
-				if err != nil {
-					t.Fatal(err)
-				}
+				cfg := r.config(nil)
 				b := newBus()
 				b.reports = make(chan report, 8)
 				info, _ := cfg.Source.Devices(t.Context())
@@ -415,11 +412,7 @@ func TestMuteCard(t *testing.T) {
 		t.Run(c.profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dev := ccidsim.New(c.profile, mute{emu.New()})
-				cfg, err := simRoad(dev).supervisor()
-				if err != nil {
-					t.Fatal(err)
-				}
-				s, err := Supervise(cfg)
+				s, err := simRoad(dev).follow(nil)
 				if err != nil {
 					t.Fatal(err)
 				}

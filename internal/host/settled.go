@@ -43,7 +43,8 @@ func (s *Supervisor) answered(c *claim) {
 // SetFilter changes which readers are driven, nil to [Kaztoken]. Those that do
 // not pass any more are removed as by an unplug, those that pass now arrive; a
 // device with several readers of which only some change leaves and comes as a
-// whole. The others are not touched.
+// whole. The others are not touched. Readers that a smart-card service has are
+// not filtered anew.
 func (s *Supervisor) SetFilter(f Filter) {
 	if f == nil {
 		f = Kaztoken

@@ -94,15 +94,20 @@ func Supervise(cfg Config) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := newSupervisor(cfg)
+	notices := make(chan Notice, noticeQueue)
+	s.wg.Go(func() { s.watch(watch, notices) })
+	s.wg.Go(func() { s.run(notices) })
+	return s, nil
+}
+
+func newSupervisor(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, look: make(chan struct{}, 1), filters: make(chan Filter), settled: make(chan struct{}),
 		devices: make(map[address]*device), letting: make(map[address]<-chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	notices := make(chan Notice, noticeQueue)
-	s.wg.Go(func() { s.watch(watch, notices) })
-	s.wg.Go(func() { s.run(notices) })
-	return s, nil
+	return s
 }
 
 // silent is a logger that drops everything.

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"kaztoken/ccid"
+	"kaztoken/firmware"
 	"kaztoken/internal/iso7816"
 )
 
@@ -134,6 +135,32 @@ func (t *Token) CCID() *ccid.Slot {
 	return nil
 }
 
+// Channel is the token as package firmware uses it: a [firmware.Sharer], too, if
+// other programs reach the card at the same time.
+func (t *Token) Channel() firmware.Card {
+	if s, ok := t.channel.(firmware.Sharer); ok {
+		return sharedToken{t, s}
+	}
+	return t
+}
+
+// sharedToken is a token that other programs use at the same time.
+type sharedToken struct {
+	*Token
+	sharer firmware.Sharer
+}
+
+func (t sharedToken) Begin(ctx context.Context) error { return t.named(t.sharer.Begin(ctx)) }
+func (t sharedToken) End(ctx context.Context) error   { return t.named(t.sharer.End(ctx)) }
+
+func (t *Token) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", t.Name, err)
+}
+
 // Close lets the token go: on USB it switches the card off and releases the
-// interface. It is idempotent.
+// interface; through a service it leaves the card as it is for other programs,
+// but resets it if somebody is still logged in. It is idempotent.
 func (t *Token) Close() error { return t.channel.Close() }

@@ -23,6 +23,11 @@ var problems = []entry{
 		"the token has been pulled out at work: it is not known whether the last change was made",
 	},
 	{"error.access", "USB құрылғысына рұқсат жоқ", "нет прав доступа к устройству USB", "no permission for the USB device"},
+	{"error.service", "смарт-карта қызметі жұмыс істемейді", "служба смарт-карт не работает", "the smart-card service does not work"},
+	{
+		"error.service.denied", "смарт-карта қызметі рұқсат бермейді",
+		"служба смарт-карт не пускает", "the smart-card service does not let you in",
+	},
 	{"error.busy", "токенді басқа бағдарлама пайдаланып тұр", "токен занят другой программой", "another program holds the token"},
 	{"error.ambiguous", "бірнеше токен сәйкес келеді", "подходит несколько токенов", "several tokens fit"},
 	{
@@ -188,6 +193,34 @@ var hints = []entry{
 		"install the udev rule: {command}\nif you are not at the machine's own screen, before that: {group}, and log in again",
 	},
 	{"hint.stop", "оны тоқтатыңыз: {command}", "остановите её: {command}", "stop it: {command}"},
+	{
+		"hint.through", "сол қызмет арқылы жұмыс істеңіз: {option}; немесе оны тоқтатыңыз: {command}",
+		"работайте через эту службу: {option}; или остановите её: {command}", "go through that service: {option}; or stop it: {command}",
+	},
+	{
+		"hint.hidden", "смарт-карта қызметі токенді иемденіп тұр, бірақ көрсетпейді; оны тоқтатыңыз: {command}",
+		"служба смарт-карт заняла токен, но не показывает его; остановите её: {command}",
+		"the smart-card service has the token and does not show it; stop it: {command}",
+	},
+	{
+		"hint.exclusive", "токенді жеке иемденіп тұрған бағдарламаны жабыңыз; ол {program} болса: {command}",
+		"завершите программу, которая заняла токен только для себя; если это {program}: {command}",
+		"end the program that keeps the token for itself; if it is {program}: {command}",
+	},
+	{
+		"hint.service", "смарт-карта қызметін іске қосыңыз, мысалы: {command}; немесе онсыз жұмыс істеңіз: {option}",
+		"запустите службу смарт-карт, например: {command}; или обойдитесь без неё: {option}",
+		"start a smart-card service, for example {command}; or go without one: {option}",
+	},
+	{
+		"hint.service.denied", "компьютердің өз экранында отырып жұмыс істеңіз немесе әкімшіден рұқсат сұраңыз",
+		"работайте за самим компьютером или попросите доступ у администратора",
+		"work at the computer itself, or ask its administrator for access",
+	},
+	{
+		"hint.service.restart", "қызметті қайта іске қосыңыз: {command}",
+		"перезапустите службу: {command}", "restart the service: {command}",
+	},
 	{"hint.end", "сол бағдарламаны жауып, қайталап көріңіз", "завершите эту программу и повторите", "end that program and try again"},
 	{
 		"hint.who", "қай бағдарлама екенін қараңыз: {fuser}; егер pcscd болса: {command}",

@@ -59,7 +59,7 @@ func System(version string) Env {
 		Console: openConsole, Getenv: os.Getenv, Now: time.Now,
 		Find: host.Find, Open: host.OpenToken, Follow: host.Follow,
 		Activated: activated, Hangups: hangups,
-		Card: func(t *host.Token) firmware.Card { return t },
+		Card: (*host.Token).Channel,
 	}
 }
 

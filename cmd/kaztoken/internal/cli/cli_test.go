@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("XDG_STATE_HOME", homeless)
+	// No test finds the smart-card service of this machine.
+	os.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(homeless, "pcscd.comm"))
 	// Parallel tests wait for readers that stay silent, not for the processor.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
@@ -226,7 +228,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"list", "--nonsense"}, "kaztoken list --help"},
 		{[]string{"list", "extra"}, "extra"},
 		{[]string{"info", "--json=perhaps"}, "perhaps"},
-		{[]string{"list", "--backend", "pigeon"}, "auto, usb, virtual"},
+		{[]string{"list", "--backend", "pigeon"}, "auto, usb, pcsc, virtual"},
 		{[]string{"list", "--devices", "mice"}, "kaztoken, rutoken, all"},
 		{[]string{"list", "--usb-driver", "winusb"}, "winusb"},
 		{[]string{"list", "--log-level", "loud"}, "trace"},

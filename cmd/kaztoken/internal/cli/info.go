@@ -26,7 +26,7 @@ token does not tell is unknown; what is known of the model alone is marked.
 With --reader, describe what is around it instead: the USB device, what its
 reader declares, the answer to reset and the protocol, all in words. A reader
 without a card is described too, and so is one whose card does not come up, with
-exit code 1.
+exit code 1. Of a reader that a smart-card service has, the service is asked.
 
 --json prints an object with the keys
   token (null if the card cannot be asked): format (pkcs15, vendor, half,
@@ -37,10 +37,11 @@ exit code 1.
     value (null if unknown), source (token, inferred, nominal, unknown),
   name, index, backend, driver, atr_words, error (why the card has no power),
   usb: as in list,
-  interface: number, class, protocol, kind, bulk_out, bulk_in, interrupt,
-    max_packet_size, repairs (what the descriptors declare wrongly),
-  reader: version, slots, busy_slots, level, features, feature_words,
-    max_message_length, max_ifsd, protocols, voltages, clock_khz and bit_rate
+  interface (null if a smart-card service has the device): number, class,
+    protocol, kind, bulk_out, bulk_in, interrupt, max_packet_size, repairs (what
+    the descriptors declare wrongly),
+  reader (null as well): version, slots, busy_slots, level, features,
+    feature_words, max_message_length, max_ifsd, protocols, voltages, clock_khz and bit_rate
     (default, maximum), pin_pad, display, and
   slot: slot, state, atr, protocol`,
 		Example: `  kaztoken info
@@ -67,7 +68,7 @@ func (a *app) info(ctx context.Context, reader bool) error {
 	if failure != nil && (h.Err() != nil || ctx.Err() != nil) {
 		return failure
 	}
-	i := describe(h)
+	i := describe(ctx, h)
 	if failure != nil {
 		i.Error = failure.Error()
 	} else if a.json {

@@ -35,6 +35,15 @@ func usbOf(d usb.Info) usbJSON {
 	}
 }
 
+// usbIfKnown is nil if a smart-card service has the device and does not tell.
+func usbIfKnown(d usb.Info) *usbJSON {
+	if d.ID() == (usb.ID{}) {
+		return nil
+	}
+	j := usbOf(d)
+	return &j
+}
+
 // release spells a binary-coded version number (USB 2.0 §9.6.1, bcdDevice).
 func release(bcd uint16) string { return fmt.Sprintf("%x.%02x", bcd>>8, bcd&0xFF) }
 
@@ -44,7 +53,7 @@ type tokenJSON struct {
 	Index      int      `json:"index"`
 	Slot       int      `json:"slot"`
 	Backend    string   `json:"backend"`
-	USB        usbJSON  `json:"usb"`
+	USB        *usbJSON `json:"usb"` // null through a smart-card service
 	Interface  byte     `json:"interface"`
 	Accessible bool     `json:"accessible"`
 	Holders    []string `json:"holders"`
@@ -64,6 +73,7 @@ line for each arrival, removal and failure until interrupted.
   name, index, slot, backend, interface, accessible (this user may open it),
   holders (other programs that have it open), and
   usb: vendor, product, release, manufacturer, product_name, serial, port, bus, address
+    (null if a smart-card service has the device)
 --watch --json prints one object per line with the keys
   event (arrived, removed, failed, overrun), name, usb, driver, error, hint,
   time, reported (when the kernel said so; null if it did not), and
@@ -100,7 +110,7 @@ func (a *app) list(ctx context.Context) error {
 		tokens := []tokenJSON{}
 		for _, t := range all {
 			tokens = append(tokens, tokenJSON{
-				Name: t.Name, Index: t.Index, Slot: t.Slot, Backend: t.Backend, USB: usbOf(t.Device), Interface: t.Interface.Number,
+				Name: t.Name, Index: t.Index, Slot: t.Slot, Backend: t.Backend, USB: usbIfKnown(t.Device), Interface: t.Interface.Number,
 				Accessible: !t.Denied, Holders: append([]string{}, t.Holders...),
 			})
 		}
@@ -112,7 +122,7 @@ func (a *app) list(ctx context.Context) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tUSB ID\tPORT\tADDRESS\tACCESS")
 	for _, t := range all {
-		fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%s\n", t.Name, t.Device.ID(), orDash(t.Device.Port), addressOf(t.Device), access(t))
+		fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%s\n", t.Name, idOf(t.Device), orDash(t.Device.Port), addressOf(t.Device), access(t))
 	}
 	return w.Flush()
 }
@@ -122,6 +132,14 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// idOf spells vendor and product.
+func idOf(d usb.Info) string {
+	if d.ID() == (usb.ID{}) {
+		return "-"
+	}
+	return d.ID().String()
 }
 
 // addressOf spells bus and address as lsusb does, but for the leading zeros.
@@ -138,6 +156,8 @@ func access(c host.Candidate) string {
 		return "no permission"
 	case len(c.Holders) > 0:
 		return "open in " + strings.Join(c.Holders, ", ")
+	case c.Backend == "pcsc":
+		return "through PC/SC"
 	}
 	return "yes"
 }
@@ -148,7 +168,7 @@ type eventJSON struct {
 	Time     time.Time  `json:"time"`
 	Reported *time.Time `json:"reported"` // null if no report of the system led to it
 	Name     string     `json:"name"`
-	USB      usbJSON    `json:"usb"`
+	USB      *usbJSON   `json:"usb"`    // null through a smart-card service
 	Driver   string     `json:"driver"` // "" for failed
 	Slots    []slotJSON `json:"slots"`
 	Error    string     `json:"error"`
@@ -201,7 +221,7 @@ func (a *app) printEvent(ev host.Event) error {
 	}
 	if a.json {
 		e := eventJSON{
-			Event: ev.Kind.String(), Time: ev.Time, Name: ev.Name, USB: usbOf(ev.Device), Driver: driver,
+			Event: ev.Kind.String(), Time: ev.Time, Name: ev.Name, USB: usbIfKnown(ev.Device), Driver: driver,
 			Slots: slots, Error: problem, Hint: hint,
 		}
 		if !ev.Reported.IsZero() {

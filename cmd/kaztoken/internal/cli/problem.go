@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"kaztoken/bridge/wire"
 	"kaztoken/ccid"
 	"kaztoken/firmware"
 	"kaztoken/firmware/emu"
@@ -145,9 +146,11 @@ var problems = []problem{
 	{is: of(systemd.ErrActivation), exit: exitFailed, message: "error.activation", own: ownText},
 
 	// The way to the token.
+	{is: of(wire.SecurityViolation), exit: exitOutOfReach, message: "error.service.denied", own: ownText},
 	{is: of(usb.ErrAccess), exit: exitOutOfReach, message: "error.access", own: ownText},
 	{is: of(usb.ErrBusy), exit: exitOutOfReach, message: "error.busy", own: ownText},
 	{is: of(ccid.ErrOutcomeUnknown), exit: exitFailed, message: "error.outcome", hint: "hint.outcome", own: ownText},
+	{is: of(host.ErrService), exit: exitFailed, message: "error.service", own: ownText},
 	{is: of(ccid.ErrMute), exit: exitFailed, message: "error.mute", own: ownText},
 	{is: of(ccid.ErrProtocolMismatch), exit: exitFailed, message: "error.mismatch", own: ownText},
 	{is: of(ccid.ErrNotSupported), exit: exitFailed, message: "error.reader", own: ownText},

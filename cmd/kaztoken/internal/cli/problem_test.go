@@ -86,6 +86,8 @@ var mistakes = []struct {
 	{"name with a space", &firmware.NameError{Violation: firmware.NameReserved}, exitUsage},
 	{"option of the token", &firmware.OptionError{Option: "RSA bits", Value: 1000, Min: 1024, Max: 4096}, exitUsage},
 	{"ambiguous", &host.HintError{Err: &host.AmbiguousError{Candidates: []host.Candidate{{Name: "K 00"}, {Name: "K 01"}}}, Hint: "hint.choose"}, exitUsage},
+	{"service broken", fmt.Errorf("%w: no answer for 10s", host.ErrService), exitFailed},
+	{"service denies", &host.HintError{Err: fmt.Errorf("connect: %w", wire.SecurityViolation), Hint: "hint.service.denied"}, exitOutOfReach},
 	{"no driver", &host.DriverError{Name: "libusb", Have: []string{"usbfs"}}, exitUsage},
 	{"option", &host.OptionError{Option: "lang", Value: "de", Want: []string{"kk", "ru", "en"}}, exitUsage},
 	{"no terminal", &noTerminalError{hint: "hint.yes"}, exitUsage},

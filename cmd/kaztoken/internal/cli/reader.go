@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -13,17 +14,17 @@ import (
 
 // infoJSON is the output of info --json.
 type infoJSON struct {
-	Token     *windowJSON   `json:"token"` // null if the card cannot be asked
-	Name      string        `json:"name"`
-	Index     int           `json:"index"`
-	Backend   string        `json:"backend"`
-	Driver    string        `json:"driver"`
-	USB       usbJSON       `json:"usb"`
-	Interface interfaceJSON `json:"interface"`
-	Reader    readerJSON    `json:"reader"`
-	Slot      slotJSON      `json:"slot"`
-	ATRWords  []string      `json:"atr_words"`
-	Error     string        `json:"error"` // why the card has no power
+	Token     *windowJSON    `json:"token"` // null if the card cannot be asked
+	Name      string         `json:"name"`
+	Index     int            `json:"index"`
+	Backend   string         `json:"backend"`
+	Driver    string         `json:"driver"` // "" if a smart-card service has the device
+	USB       *usbJSON       `json:"usb"`    // null if it does not tell, either
+	Interface *interfaceJSON `json:"interface"`
+	Reader    *readerJSON    `json:"reader"`
+	Slot      slotJSON       `json:"slot"`
+	ATRWords  []string       `json:"atr_words"`
+	Error     string         `json:"error"` // why the card has no power
 }
 
 type interfaceJSON struct {
@@ -56,29 +57,32 @@ type readerJSON struct {
 }
 
 // describe tells what is known of a reader and its slot.
-func describe(t *host.Token) infoJSON {
-	ifc, r := t.Interface, t.Interface.Reader
-	return infoJSON{
-		Name: t.Name, Index: t.Index, Backend: t.Backend, Driver: t.Driver, USB: usbOf(t.Device),
-		Interface: interfaceJSON{
-			Number: ifc.Number, Class: fmt.Sprintf("%02x", ifc.Class), Protocol: fmt.Sprintf("%02x", ifc.Protocol),
-			Kind: ifc.Kind.String(), BulkOut: endpoint(ifc.BulkOut), BulkIn: endpoint(ifc.BulkIn), Interrupt: endpoint(ifc.Interrupt),
-			MaxPacketSize: ifc.BulkIn.MaxPacketSize, Repairs: append([]string{}, ifc.Repairs...),
-		},
-		Reader: readerJSON{
-			Version: release(r.Version), Slots: r.Slots(), BusySlots: int(r.MaxBusySlots),
-			Level: r.Features.Level().String(), Features: r.Features.String(), FeatureWords: r.Features.Words(),
-			MaxMessageLength: r.MaxMessageLength, MaxIFSD: r.MaxIFSD,
-			Protocols: bits(r.Protocols, "T=0", "T=1"),
-			Voltages:  bits(uint32(r.Voltages), "5 V", "3 V", "1.8 V"),
-			ClockKHz:  [2]uint32{r.DefaultClock, r.MaximumClock},
-			BitRate:   [2]uint32{r.DataRate, r.MaxDataRate},
-			PINPad:    bits(uint32(r.PINSupport), "verify", "modify"),
-			Display:   display(r.LCDLayout),
-		},
-		Slot:     slotOf(t.Slot()),
-		ATRWords: append([]string{}, t.Slot().ATR.Describe()...),
+func describe(ctx context.Context, t *host.Token) infoJSON {
+	i := infoJSON{
+		Name: t.Name, Index: t.Index, Backend: t.Backend, Driver: t.Driver, USB: usbIfKnown(t.Describe(ctx)),
+		Slot: slotOf(t.Slot()), ATRWords: append([]string{}, t.Slot().ATR.Describe()...),
 	}
+	if t.CCID() == nil {
+		return i
+	}
+	ifc, r := t.Interface, t.Interface.Reader
+	i.Interface = &interfaceJSON{
+		Number: ifc.Number, Class: fmt.Sprintf("%02x", ifc.Class), Protocol: fmt.Sprintf("%02x", ifc.Protocol),
+		Kind: ifc.Kind.String(), BulkOut: endpoint(ifc.BulkOut), BulkIn: endpoint(ifc.BulkIn), Interrupt: endpoint(ifc.Interrupt),
+		MaxPacketSize: ifc.BulkIn.MaxPacketSize, Repairs: append([]string{}, ifc.Repairs...),
+	}
+	i.Reader = &readerJSON{
+		Version: release(r.Version), Slots: r.Slots(), BusySlots: int(r.MaxBusySlots),
+		Level: r.Features.Level().String(), Features: r.Features.String(), FeatureWords: r.Features.Words(),
+		MaxMessageLength: r.MaxMessageLength, MaxIFSD: r.MaxIFSD,
+		Protocols: bits(r.Protocols, "T=0", "T=1"),
+		Voltages:  bits(uint32(r.Voltages), "5 V", "3 V", "1.8 V"),
+		ClockKHz:  [2]uint32{r.DefaultClock, r.MaximumClock},
+		BitRate:   [2]uint32{r.DataRate, r.MaxDataRate},
+		PINPad:    bits(uint32(r.PINSupport), "verify", "modify"),
+		Display:   display(r.LCDLayout),
+	}
+	return i
 }
 
 // slotOf describes a slot as far as it is known.
@@ -131,15 +135,44 @@ func printReader(w io.Writer, t *host.Token, i infoJSON) error {
 	}
 	line("Token", i.Name)
 	line("Backend", i.Backend)
-	line("USB driver", i.Driver)
-	line("USB id", fmt.Sprintf("%s:%s, release %s", i.USB.Vendor, i.USB.Product, i.USB.Release))
-	line("Manufacturer", orDash(i.USB.Manufacturer))
-	line("Product", orDash(i.USB.ProductName))
-	line("Serial number", orDash(i.USB.Serial))
-	line("Port", orDash(i.USB.Port))
-	if i.USB.Port != "" {
-		line("Address", fmt.Sprintf("bus %d, device %d", i.USB.Bus, i.USB.Address))
+	if i.Driver != "" {
+		line("USB driver", i.Driver)
 	}
+	if i.USB != nil {
+		printUSB(line, i.USB)
+	}
+	if i.Interface != nil {
+		printInterface(line, t, i)
+	}
+	line("Slot", fmt.Sprintf("%d, card %s", i.Slot.Slot, i.Slot.State))
+	if i.Slot.ATR != "" {
+		line("ATR", append([]string{t.Slot().ATR.String()}, i.ATRWords...)...)
+	}
+	if i.Slot.Protocol != "" {
+		words := i.Slot.Protocol
+		if s := t.CCID(); s != nil {
+			words += ", " + parameters(s)
+		}
+		line("Protocol", words)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// printUSB prints the device.
+func printUSB(line func(name string, values ...string), u *usbJSON) {
+	line("USB id", fmt.Sprintf("%s:%s, release %s", u.Vendor, u.Product, u.Release))
+	line("Manufacturer", orDash(u.Manufacturer))
+	line("Product", orDash(u.ProductName))
+	line("Serial number", orDash(u.Serial))
+	line("Port", orDash(u.Port))
+	if u.Bus != 0 {
+		line("Address", fmt.Sprintf("bus %d, device %d", u.Bus, u.Address))
+	}
+}
+
+// printInterface prints the interface and what its reader declares.
+func printInterface(line func(name string, values ...string), t *host.Token, i infoJSON) {
 	line("Interface", fmt.Sprintf("%d, %s, class %s, protocol %s", i.Interface.Number, i.Interface.Kind, i.Interface.Class, i.Interface.Protocol))
 	line("Endpoints", endpoints(t.Interface))
 	line("Repaired", i.Interface.Repairs...)
@@ -153,15 +186,6 @@ func printReader(w io.Writer, t *host.Token, i infoJSON) error {
 	line("IFSD", fmt.Sprintf("up to %d bytes", i.Reader.MaxIFSD))
 	line("PIN pad", orDash(strings.Join(i.Reader.PINPad, ", ")))
 	line("Display", orDash(i.Reader.Display))
-	line("Slot", fmt.Sprintf("%d, card %s", i.Slot.Slot, i.Slot.State))
-	if i.Slot.ATR != "" {
-		line("ATR", append([]string{t.Slot().ATR.String()}, i.ATRWords...)...)
-	}
-	if i.Slot.Protocol != "" {
-		line("Protocol", i.Slot.Protocol+", "+parameters(t.CCID()))
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // endpoints spells which pipes an interface has.
