@@ -70,13 +70,14 @@ bench: deps-e2e ## benchmarks in process, then in the machine beside the stock d
 
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
+	$(GO) test -race -timeout 30m ./firmware -thorough
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
 
 fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
 
 golden: ## rewrite generated and golden files; review the difference
-	$(GO) test ./udev ./cmd/kaztoken/internal/cli -update
+	$(GO) test ./udev ./cmd/kaztoken/internal/cli ./firmware -update
 
 # Not the phony target: root, who installs, often has no Go in its path.
 $(BUILD)/kaztoken:
