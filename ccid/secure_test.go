@@ -173,6 +173,35 @@ func TestProperties(t *testing.T) {
 	}, WithDevice(usb.Info{Vendor: 0x08E6, Product: 0x3478}))
 }
 
+// What a key decrypted does not reach the trace, nor the rest that GET RESPONSE
+// brings; what comes after that does.
+func TestTraceHidesPlainText(t *testing.T) {
+	script := "> 6F 07 00 00 00 00 01 00 00 00 00 2A 80 86 01 05 00\n< 80 05 00 00 00 00 01 00 00 00 41 42 43 61 02\n" +
+		"> 6F 05 00 00 00 00 02 00 00 00 00 C0 00 00 02\n< 80 04 00 00 00 00 02 00 00 00 44 45 90 00\n" +
+		"> 6F 05 00 00 00 00 03 00 00 00 00 84 00 00 02\n< 80 04 00 00 00 00 03 00 00 00 46 47 90 00\n"
+	var shown []string
+	hook := WithTrace(func(e Event) {
+		if e.Kind == EventAnswer && e.Type == msgDataBlock {
+			shown = append(shown, fmt.Sprintf("% X, %d hidden", e.Data[headerLen:], e.Hidden))
+		}
+	})
+	d := features(0x00020040)
+	d.MaxMessageLength = 271
+	bubble(t, bulkInterface(d), script, func(t *testing.T, r *Reader, p *scriptPipe) {
+		s := makeReady(t, r, 1, kaztokenATR)
+		shown = nil
+		for _, apdu := range []string{"00 2A 80 86 01 05 00", "00 C0 00 00 02", "00 84 00 00 02"} {
+			if _, err := transmit(t, s, apdu); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.set(CardPresent)
+	}, hook)
+	if diff := cmp.Diff([]string{", 5 hidden", ", 4 hidden", "46 47 90 00, 0 hidden"}, shown); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // No PIN reaches the trace, in whatever parts it travels.
 func TestTraceHidesPINs(t *testing.T) {
 	const pin = "31 32 33 34 35 36 37 38"

@@ -55,6 +55,7 @@ type Slot struct {
 
 	secret       secrecy // for the trace
 	secretAnswer bool
+	decrypted    bool // the last APDU brought what a key decrypted, and GET RESPONSE may bring more
 	apduAt       int // where in a block the APDU begins
 
 	protocol iso7816.Protocol // in force
@@ -406,8 +407,12 @@ func (s *Slot) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	if err := s.usable(); err != nil {
 		return dst, s.wrap("transmit", err)
 	}
-	if s.r.hook != nil && carriesPIN(apdu) {
-		s.secret = secretHeader
+	if s.r.hook != nil {
+		if carriesPIN(apdu) {
+			s.secret = secretHeader
+		}
+		s.decrypted = bringsPlain(apdu, s.decrypted)
+		s.secretAnswer = s.decrypted
 	}
 	resp, err := s.exchange(ctx, dst, apdu)
 	if err != nil {

@@ -47,7 +47,8 @@ type Event struct {
 	// Data is the message from its first byte on, as far as it may be shown: of
 	// commands that carry a PIN (VERIFY, CHANGE REFERENCE DATA, RESET RETRY
 	// COUNTER, the PIN pad's Secure) everything behind the header of the APDU
-	// is missing. It is valid during the call only.
+	// is missing, and of answers with what a key decrypted everything behind the
+	// CCID header. It is valid during the call only.
 	Data []byte
 	// Hidden is the number of bytes that are missing behind Data.
 	Hidden int
@@ -76,6 +77,22 @@ func carriesPIN(apdu []byte) bool {
 	switch apdu[1] &^ 1 {
 	case 0x20, 0x24, 0x2C:
 		return true
+	}
+	return false
+}
+
+// bringsPlain reports whether the answer to an APDU must not be shown: it is what
+// a key decrypts (PERFORM SECURITY OPERATION with P1 80, ISO 7816-4:2013 §11.6.10),
+// or the rest of that, by GET RESPONSE.
+func bringsPlain(apdu []byte, before bool) bool {
+	if len(apdu) < 4 {
+		return before
+	}
+	switch apdu[1] {
+	case 0x2A:
+		return apdu[2] == 0x80
+	case 0xC0:
+		return before
 	}
 	return false
 }
