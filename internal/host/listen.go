@@ -194,7 +194,7 @@ func pidIn(f *os.File) udev.Holder {
 	if err != nil {
 		return udev.Holder{}
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	pid, err := strconv.Atoi(strings.TrimRight(string(text), "\n\x00")) // pcscd ends it with a zero byte
 	if err != nil || pid <= 0 {
 		return udev.Holder{}
 	}

@@ -97,9 +97,13 @@ func (a *app) printReport(r host.Report) error {
 		}
 		line(d.Name, cardWord(d), power, protocolWord(d.Protocol), orDash(strings.ReplaceAll(d.ATR, " ", "")), d.Waiting)
 	}
-	table("HELD BY", "USER", "READER", "SHARE", "FOR", "LOCKED FOR")
+	held := false
 	for _, d := range r.Readers {
 		for _, h := range d.Handles {
+			if !held {
+				table("HELD BY", "USER", "READER", "SHARE", "FOR", "LOCKED FOR")
+				held = true
+			}
 			locked := "-"
 			if h.Lock && d.Lock != nil {
 				locked = spell(now.Sub(d.Lock.Since))
@@ -107,7 +111,9 @@ func (a *app) printReport(r host.Report) error {
 			line(process(h.Holder), user(h.Holder), d.Name, h.Share, spell(now.Sub(h.Since)), locked)
 		}
 	}
-	table("PROGRAM", "USER", "PROTOCOL", "HANDLES", "FOR", "WAITS")
+	if len(r.Clients) > 0 {
+		table("PROGRAM", "USER", "PROTOCOL", "HANDLES", "FOR", "WAITS")
+	}
 	for _, c := range r.Clients {
 		waits := "no"
 		if c.Waiting {
