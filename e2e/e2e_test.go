@@ -146,7 +146,7 @@ func command(share string) string {
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // build puts what the guest runs into the shared directory: the scenarios and
-// the program with both USB drivers, the static program, the stock client and
+// the program with both USB drivers, the static program, the stock clients and
 // the udev rules.
 func build(ctx context.Context, t *testing.T, share string) {
 	t.Helper()
@@ -155,13 +155,18 @@ func build(ctx context.Context, t *testing.T, share string) {
 		t.Fatalf("pkg-config libpcsclite: %v: run make deps-e2e", err)
 	}
 	target := func(name string) string { return filepath.Join(share, name) }
+	client := func(name string) []string {
+		return append([]string{"", "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target(name),
+			"guest/testdata/" + name + ".c"}, strings.Fields(string(libpcsclite))...)
+	}
 	for _, args := range [][]string{
 		{"CGO_ENABLED=1", "go", "test", "-tags", "e2e", "-c", "-o", target("guest.test"), "./guest"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("kaztoken"), "../cmd/kaztoken"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("gousbidle"), "./guest/testdata/gousbidle"},
 		{"CGO_ENABLED=0", "go", "build", "-o", target("static/kaztoken"), "../cmd/kaztoken"},
-		append([]string{"", "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target("stockclient"),
-			"guest/testdata/stockclient.c"}, strings.Fields(string(libpcsclite))...),
+		client("stockclient"),
+		client("waitclient"),
+		{"", "cp", "guest/testdata/pyscardclient.py", target("pyscardclient.py")},
 		{"", "cp", "../udev/70-kaztoken.rules", target("70-kaztoken.rules")},
 	} {
 		cmd := exec.CommandContext(ctx, args[1], args[2:]...)

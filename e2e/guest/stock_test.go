@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -26,29 +25,7 @@ const onlyUSB = os.DevNull
 // that configures the readers it cannot find by itself.
 func startPCSCD(t testing.TB, readers string) (stop func()) {
 	t.Helper()
-	var log bytes.Buffer
-	cmd := exec.Command("/usr/sbin/pcscd", "--foreground", "--config", readers)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cmd.Process.Signal(syscall.SIGTERM)
-		killed := time.AfterFunc(answerLimit, func() { cmd.Process.Kill() })
-		defer killed.Stop()
-		cmd.Wait()
-		if t.Failed() {
-			lines := strings.SplitAfter(log.String(), "\n")
-			t.Logf("pcscd said last:\n%s", strings.Join(lines[max(0, len(lines)-20):], ""))
-		}
-	}
-	t.Cleanup(stop)
+	_, stop = startDaemon(t, "/usr/sbin/pcscd", "--foreground", "--config", readers)
 	return stop
 }
 
