@@ -59,6 +59,12 @@ func dial(ctx context.Context, path string) (*link, error) {
 			return nil, ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded): // the dialer looks at it itself, and may be first
 			return nil, context.DeadlineExceeded
+		}
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // who reads it knows the path
+		}
+		switch {
 		case errors.Is(err, os.ErrPermission):
 			return nil, &Error{Code: wire.SecurityViolation, Err: err}
 		case !errors.Is(err, syscall.EAGAIN):

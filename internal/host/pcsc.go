@@ -46,11 +46,15 @@ var families = map[string][]string{
 }
 
 // ofFamily reports whether a filter passes a reader, of which only the name and
-// the card's answer to reset are known.
+// the card's answer to reset are known. A token is never without its card, so a
+// reader that is empty is none.
 func ofFamily(filter string, r client.Reader) bool {
 	words, ok := families[filter]
 	if !ok {
 		return true // all
+	}
+	if r.State&wire.StateAbsent != 0 {
+		return false
 	}
 	text := strings.ToLower(r.Name)
 	if atr, err := iso7816.ParseATR(r.ATR); err == nil {

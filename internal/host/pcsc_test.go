@@ -122,6 +122,8 @@ func TestOfFamily(t *testing.T) {
 		{client.Reader{Name: "Virtual PCD 00 00", ATR: ccidsim.KAZTOKEN.ATR}, "kaztoken rutoken all"},
 		{client.Reader{Name: "Aktiv Rutoken ECP 00 00"}, "rutoken all"},
 		{client.Reader{Name: "Virtual PCD 00 00", ATR: rutokenATR}, "rutoken all"},
+		{client.Reader{Name: kaztokenReader, State: wire.CardMute}, "kaztoken rutoken all"},
+		{client.Reader{Name: "KAZTOKEN 00 00", State: wire.NoCard}, "all"},
 		{client.Reader{Name: "Gemalto PC Twin Reader 00 00", ATR: []byte{0x3B, 0x00}}, "all"},
 	} {
 		var got []string
