@@ -173,7 +173,6 @@ func (c *conn) run(op *sharing.Op, hold time.Duration) error {
 			work := op.Work()
 			c.unlock()
 			out := c.work(k, work)
-			k.calls.Done()
 			c.lock()
 			if work.Kind != sharing.Transmit {
 				c.s.stamp()
@@ -183,8 +182,10 @@ func (c *conn) run(op *sharing.Op, hold time.Duration) error {
 	}
 }
 
-// work does what an operation of a client has to do with the card.
+// work does what an operation of a client has to do with the card. It is one of
+// the calls that detach waits for.
 func (c *conn) work(k *keeper, work sharing.Work) sharing.Outcome {
+	defer k.calls.Done() // also if the slot panics
 	var err error
 	switch work.Kind {
 	case sharing.Transmit:

@@ -87,6 +87,8 @@ type Config struct {
 
 	// peer finds who is at the other end; nil is PeerOf.
 	peer func(net.Conn) (Peer, error)
+	// random gives the numbers of contexts and handles; nil is the system's.
+	random func() uint32
 }
 
 // ErrClosed: the service was closed.
@@ -131,6 +133,9 @@ func New(cfg Config) *Service {
 	if cfg.peer == nil {
 		cfg.peer = PeerOf
 	}
+	if cfg.random == nil {
+		cfg.random = random
+	}
 	s := &Service{
 		cfg: cfg, closing: make(chan struct{}), started: make(chan struct{}),
 		policy: cfg.Policy, changed: make(chan struct{}),
@@ -138,7 +143,7 @@ func New(cfg Config) *Service {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.machine = sharing.New(sharing.Config{
-		Random:        random,
+		Random:        cfg.random,
 		LegacyRecords: cfg.LegacySlots,
 		Limits: sharing.Limits{
 			HandlesPerContext: cfg.Limits.HandlesPerContext, HandlesPerReader: cfg.Limits.HandlesPerReader,

@@ -2,8 +2,8 @@ package bridgetest
 
 import "context"
 
-// Card is a card in software that a [Slot] holds. The slot makes one call at a
-// time. The token of firmware/emu is one.
+// Card is a card in software that a [Slot] holds, a pointer: cards are compared.
+// The slot makes one call at a time. The token of firmware/emu is one.
 type Card interface {
 	// ATR is the answer to reset.
 	ATR() []byte
@@ -16,8 +16,9 @@ type Card interface {
 // EchoATR is the answer to reset of an [Echo] made by [NewEcho]: T=0 and T=1.
 var EchoATR = []byte{0x3B, 0x84, 0x80, 0x01, 'E', 'C', 'H', 'O', 0x04}
 
-// Echo is a card for tests that knows four instructions, in any class:
+// Echo is a card for tests that knows five instructions, in any class:
 //
+//	A4           answers nothing
 //	20           logs in, until the next reset
 //	CA           answers 01 if somebody has logged in since, else 00
 //	B0 P1 P2     answers P1·256+P2 bytes, the i-th is i modulo 251
@@ -47,6 +48,7 @@ func (e *Echo) Transmit(_ context.Context, dst, apdu []byte) ([]byte, error) {
 		return append(dst, 0x67, 0x00), nil
 	}
 	switch apdu[1] {
+	case 0xA4:
 	case 0x20:
 		e.loggedIn = true
 	case 0xCA:

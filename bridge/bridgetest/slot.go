@@ -41,6 +41,7 @@ type Slot struct {
 	state      bridge.SlotState
 	changed    chan struct{}
 	powered    bool
+	off        bool // by PowerOff
 	hook       func(ctx context.Context, call Call) error
 	calls      map[Call]int
 	faults     []string
@@ -85,7 +86,7 @@ func (s *Slot) SetInfo(info bridge.Info) { s.info = info }
 // Insert puts a card in, instead of the one that is there.
 func (s *Slot) Insert(card Card) {
 	s.change(func() {
-		s.card, s.powered = card, false
+		s.card, s.powered, s.off = card, false, false
 		s.state.Present, s.state.ATR = true, iso7816.ATR{}
 		s.state.Insertions++
 	})
@@ -98,7 +99,7 @@ func (s *Slot) InsertPowered(card Card) {
 		panic(err) // a card of the test
 	}
 	s.change(func() {
-		s.card, s.powered = card, true
+		s.card, s.powered, s.off = card, true, false
 		s.state.Present, s.state.ATR = true, atr
 		s.state.Insertions++
 	})
@@ -162,10 +163,14 @@ func (s *Slot) Detached() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.detached = true
+	if len(s.gate) > 0 {
+		s.fault("detach has returned during a call")
+	}
 }
 
 // Faults says how the service broke the contract of [bridge.Slot]: two calls at
-// a time, a call after Detached, an APDU to a card without power or protocol.
+// a time, a call during or after Detached, a command to a card that it switched off, a
+// protocol that the card does not offer.
 func (s *Slot) Faults() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,7 +223,7 @@ func (s *Slot) enter(ctx context.Context, call Call) (Card, error) {
 	s.mu.Unlock()
 	var err error
 	if hook != nil {
-		err = hook(ctx, call)
+		err = s.run(hook, ctx, call)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,6 +246,19 @@ func (s *Slot) enter(ctx context.Context, call Call) (Card, error) {
 
 func (s *Slot) leave() { <-s.gate }
 
+// run calls a hook. If it panics, the call is over.
+func (s *Slot) run(hook func(context.Context, Call) error, ctx context.Context, call Call) (err error) {
+	over := true
+	defer func() {
+		if over {
+			s.leave()
+		}
+	}()
+	err = hook(ctx, call)
+	over = false
+	return err
+}
+
 // Reset resets the card.
 func (s *Slot) Reset(ctx context.Context, cold bool) (iso7816.ATR, error) {
 	call := WarmReset
@@ -256,7 +274,9 @@ func (s *Slot) Reset(ctx context.Context, cold bool) (iso7816.ATR, error) {
 	atr, err := iso7816.ParseATR(card.ATR())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.powered = err == nil && s.card == card
+	if s.card == card { // no other was put in meanwhile
+		s.powered, s.off = err == nil, false
+	}
 	return atr, err
 }
 
@@ -273,7 +293,9 @@ func (s *Slot) PowerOff(ctx context.Context) error {
 	card.Reset(true) // it forgets
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.powered = false
+	if s.card == card {
+		s.powered, s.off = false, true
+	}
 	return nil
 }
 
@@ -293,8 +315,8 @@ func (s *Slot) SetProtocol(ctx context.Context, p iso7816.Protocol) error {
 	if atr, err := iso7816.ParseATR(card.ATR()); err != nil || !atr.Offers(p) {
 		s.fault("%v for a card that does not offer it", p)
 	}
-	if !s.powered && s.card == card {
-		s.fault("%v for a card without power", p)
+	if err := s.power(call); err != nil {
+		return err
 	}
 	if !slices.Contains(s.info.Protocols, p) {
 		return bridge.ErrProtocolMismatch
@@ -310,11 +332,24 @@ func (s *Slot) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
 	}
 	defer s.leave()
 	s.mu.Lock()
-	if !s.powered && s.card == card {
-		s.fault("APDU to a card without power")
-	}
+	err = s.power(Transmit)
 	s.mu.Unlock()
+	if err != nil {
+		return dst, err
+	}
 	return card.Transmit(ctx, dst, apdu)
+}
+
+// power is an error if the card has no power. That is the service's fault if it
+// was the service that switched it off. The caller holds mu.
+func (s *Slot) power(call Call) error {
+	if s.powered {
+		return nil
+	}
+	if s.off {
+		s.fault("%s after power off", call)
+	}
+	return bridge.ErrCardReset
 }
 
 // Control has the function of OnControl answer.
