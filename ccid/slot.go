@@ -56,7 +56,7 @@ type Slot struct {
 	secret       secrecy // for the trace
 	secretAnswer bool
 	decrypted    bool // the last APDU brought what a key decrypted, and GET RESPONSE may bring more
-	apduAt       int // where in a block the APDU begins
+	apduAt       int  // where in a block the APDU begins
 
 	protocol iso7816.Protocol // in force
 	timing   timing           // of the parameters in force
