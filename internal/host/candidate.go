@@ -12,13 +12,15 @@ import (
 // Candidate is one slot of one reader that a token may be in. A token on USB
 // is a reader with one slot that is never empty.
 type Candidate struct {
-	Backend string // the road that leads to it: "usb", "virtual"
+	Backend string // the road that leads to it: "usb", "pcsc", "virtual"
 	// Index numbers the readers of one answer of [Find] in the order of their
 	// ports. It is not the same after a plug or unplug.
 	Index int
 	Slot  int
-	Name  string // see [Name]
+	Name  string // see [Name]; that of the service for "pcsc"
 
+	// Device and Interface are those of the reader. Through a service nothing of
+	// them is known but a serial number that its name has: see [Token.Describe].
 	Device    usb.Info
 	Interface usb.Interface
 

@@ -3,10 +3,11 @@
 // go.
 //
 // [Find] lists tokens and [OpenToken] opens the one that is meant, over the road
-// that [Options] name: the device's own USB endpoints or a token in software.
-// [Follow] starts a [Supervisor], which owns a reader for each device that is
-// plugged in and tells its subscribers; [Supervise] does the same over a
-// [Source] and a [Driver] of the caller's.
+// that [Options] name: the device's own USB endpoints, a smart-card service that
+// has the device, or a token in software. [Follow] starts a [Supervisor], which
+// owns a reader for each device that is plugged in, or watches those of a service,
+// and tells its subscribers; [Supervise] does the same over a [Source] and a
+// [Driver] of the caller's.
 //
 // Errors of opening say what the user can do about them: see [Hint]. Everything
 // is logged here, through logrus and with fields, and nothing below logs. Bodies

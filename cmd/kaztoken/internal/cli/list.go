@@ -234,10 +234,13 @@ func (a *app) printEvent(ev host.Event) error {
 		line += ", port " + ev.Device.Port
 	}
 	for _, s := range slots {
+		state := s.State
+		if s.Protocol != "" {
+			state = s.Protocol
+		}
+		line += fmt.Sprintf(", slot %d %s", s.Slot, state)
 		if s.ATR != "" {
-			line += fmt.Sprintf(", slot %d %s, ATR %s", s.Slot, s.Protocol, s.ATR)
-		} else {
-			line += fmt.Sprintf(", slot %d %s", s.Slot, s.State)
+			line += ", ATR " + s.ATR
 		}
 	}
 	if !ev.Reported.IsZero() {
