@@ -103,6 +103,14 @@ func connect(t *testing.T, s service) (*client.Context, *client.Card) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	// A service may show a reader only when it has tried the card.
+	all, err := c.Readers(t.Context())
+	for err == nil && len(all) == 0 {
+		all, err = c.Wait(t.Context(), all)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	card, err := c.Connect(t.Context(), name, wire.ShareShared, wire.ProtocolT0|wire.ProtocolT1)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"kaztoken/bridge"
 	"kaztoken/bridge/bridgetest"
+	"kaztoken/bridge/client"
 	"kaztoken/firmware/emu"
 )
 
@@ -39,6 +40,19 @@ func ours(t *testing.T) *bridgetest.Slot {
 	})
 	slot := bridgetest.NewSlot(name, emu.New(emu.WithATR(atr)))
 	if _, err := s.Attach(slot); err != nil {
+		t.Fatal(err)
+	}
+	// It is shown when the card was tried.
+	c, err := client.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	all, err := c.Readers(t.Context())
+	for err == nil && len(all) == 0 {
+		all, err = c.Wait(t.Context(), all)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return slot
