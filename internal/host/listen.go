@@ -62,13 +62,17 @@ func (e *ServedError) Error() string {
 // stopManaged ends a service whose socket the service manager keeps.
 const stopManaged = "sudo systemctl stop pcscd.socket pcscd.service kaztoken.socket kaztoken.service"
 
-// explainServed adds to a [ServedError] what the user can do about it.
-func explainServed(err error) error {
+// explainListen adds to an error of listen what the user can do about it.
+func explainListen(err error) error {
+	const option = "--socket PATH"
 	var e *ServedError
-	if !errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, fs.ErrPermission):
+		return &HintError{err, "hint.root", []any{"option", option}}
+	default:
 		return err
 	}
-	const option = "--socket PATH"
 	switch e.Holder.Name {
 	case "pcscd":
 		return &HintError{err, "hint.served", []any{"command", stopPCSC, "option", option}}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"kaztoken/bridge/wire"
+	"kaztoken/udev"
 )
 
 func TestListen(t *testing.T) {
@@ -251,5 +252,26 @@ func TestAdopt(t *testing.T) {
 	}
 	if _, err := os.Lstat(PIDFile(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the pid file is left: %v", err)
+	}
+}
+
+func TestExplainListen(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		hint string
+	}{
+		"pcscd":      {&ServedError{Holder: udev.Holder{PID: 812, Name: "pcscd"}}, stopPCSC},
+		"systemd":    {&ServedError{Holder: udev.Holder{PID: 1, Name: "systemd"}}, stopManaged},
+		"any":        {&ServedError{}, "choose another socket: --socket PATH"},
+		"permission": {&fs.PathError{Op: "mkdir", Path: "/run/pcscd", Err: syscall.EACCES}, "root"},
+		"other":      {syscall.ENOSPC, ""},
+	} {
+		err := explainListen(c.err)
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v is not %v", name, err, c.err)
+		}
+		if got := Hint(err); !strings.Contains(got, c.hint) || (got == "") != (c.hint == "") {
+			t.Errorf("%s: hint %q, want %q", name, got, c.hint)
+		}
 	}
 }

@@ -159,7 +159,8 @@ func (r *reporter) close() error {
 	return err
 }
 
-// NoServiceError says that no service of ours answers at a socket.
+// NoServiceError says that no service of ours answers at a socket, or not to this
+// user: that is [fs.ErrPermission].
 type NoServiceError struct {
 	Socket string
 	Err    error // why; a [ServedError] if another service is there
@@ -169,6 +170,9 @@ func (e *NoServiceError) Error() string {
 	var served *ServedError
 	if errors.As(e.Err, &served) {
 		return served.Error() + " and does not tell its status"
+	}
+	if errors.Is(e.Err, fs.ErrPermission) {
+		return fmt.Sprintf("the service at %s does not tell its status to this user", e.Socket)
 	}
 	return fmt.Sprintf("no service at %s: %v", e.Socket, e.Err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,10 @@ import (
 // ServiceGroup is the group whose members may use the service where nothing keeps
 // account of sessions: the one that the devices belong to.
 const ServiceGroup = udev.Group
+
+// maxLegacySlots bounds what is sent to clients before 4:6, 184 bytes each. No
+// distribution is known that has more than 32.
+const maxLegacySlots = 256
 
 // Choices are what a service can be told anew while it runs.
 type Choices struct {
@@ -101,6 +106,9 @@ func OpenService(ctx context.Context, o ServiceOptions) (_ *Service, err error) 
 	if o.Socket == "" {
 		o.Socket = DefaultSocket
 	}
+	if o.LegacySlots > maxLegacySlots {
+		return nil, &OptionError{"legacy-slots", strconv.Itoa(o.LegacySlots), []string{"0 to " + strconv.Itoa(maxLegacySlots)}}
+	}
 	if o.follow == nil {
 		o.follow = Follow
 	}
@@ -159,7 +167,7 @@ func (s *Service) listen(ctx context.Context) (err error) {
 			s.log.WithError(err).Warn("no pid file")
 		}
 	} else if s.endpoint, err = listen(ctx, s.options.Socket); err != nil {
-		return explainServed(err)
+		return explainListen(err)
 	}
 	s.reporter, err = startReporter(s.endpoint.path, s.Report, s.allows)
 	if err != nil && s.options.Passed != nil {

@@ -449,6 +449,27 @@ func TestServeHotPlug(t *testing.T) {
 	}
 }
 
+// TestServeBehindReader serves the token in software down to its endpoints.
+func TestServeBehindReader(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	s := startService(t, ServiceOptions{Options: Options{Backend: "virtual", VirtualState: state}})
+	p := connectProgram(t, s.options.Socket)
+	context := p.establish()
+	if rs := p.readers(); len(rs) != 1 || rs[0].Name.String() != tokenName {
+		t.Fatalf("readers %+v", rs)
+	}
+	h, result := p.connect(context, tokenName)
+	if result != wire.Success {
+		t.Fatal(result)
+	}
+	if resp, result := p.transmit(h, challenge); result != wire.Success || len(resp) != 10 {
+		t.Errorf("transmit: % X, %v", resp, result)
+	}
+	if err := s.Apply(Choices{Readers: "all"}); err != nil { // it has no choice
+		t.Error(err)
+	}
+}
+
 // TestServeUnpluggedInside pulls the token out while the card is at a command.
 func TestServeUnpluggedInside(t *testing.T) {
 	m := newPlugs()
@@ -560,6 +581,7 @@ func TestServeWhatIsNotThere(t *testing.T) {
 	for name, o := range map[string]ServiceOptions{
 		"backend": {Options: Options{Backend: "pcsc"}},
 		"readers": {Choices: Choices{Readers: "some"}},
+		"slots":   {LegacySlots: maxLegacySlots + 1},
 	} {
 		o.Socket = socket
 		if _, err := OpenService(t.Context(), o); !errors.As(err, &option) {

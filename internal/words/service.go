@@ -21,6 +21,11 @@ var service = []entry{
 		"запустите её: {command}; если сокет другой: {option}", "start it: {command}; if it has another socket: {option}",
 	},
 	{
+		"hint.root", "әкімші құқығымен іске қосыңыз немесе басқа сокет таңдаңыз: {option}",
+		"запустите от имени суперпользователя или выберите другой сокет: {option}",
+		"run it as root, or choose another socket: {option}",
+	},
+	{
 		"hint.socket", "сол қызметті тоқтатыңыз немесе басқа сокет таңдаңыз: {option}",
 		"остановите ту службу или выберите другой сокет: {option}", "stop that service, or choose another socket: {option}",
 	},

@@ -106,6 +106,7 @@ var mistakes = []struct {
 	{"served by some program", &host.HintError{Err: &host.ServedError{Socket: "/run/s", UID: -1}, Hint: "hint.socket", Values: []any{"option", "--socket PATH"}}, exitOutOfReach},
 	{"no service", &host.HintError{Err: &host.NoServiceError{Socket: "/run/s", Err: fs.ErrNotExist}, Hint: "hint.serve", Values: []any{"command", "kaztoken serve", "option", "--socket PATH"}}, exitFailed},
 	{"another service", &host.NoServiceError{Socket: "/run/s", Err: &host.ServedError{Socket: "/run/s", Holder: udev.Holder{PID: 812, Name: "pcscd"}}}, exitFailed},
+	{"not told", &host.NoServiceError{Socket: "/run/s", Err: fs.ErrPermission}, exitFailed},
 	{"no good socket", fmt.Errorf("%w: 2 sockets were passed, want one", systemd.ErrActivation), exitFailed},
 	{"held", &host.HintError{Err: fmt.Errorf("1-1: held by pcscd (pid 812): %w", usb.ErrBusy), Hint: "hint.stop", Values: []any{"command", "stop pcscd"}}, exitOutOfReach},
 	{"held by some program", &host.HintError{Err: fmt.Errorf("1-1: held by x: %w", usb.ErrBusy), Hint: "hint.end"}, exitOutOfReach},
