@@ -31,11 +31,16 @@ static void check(const char *what, LONG rv)
 	exit(1);
 }
 
-static void say(const char *what)
+static long long now(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	printf("%s %lld\n", what, now.tv_sec * 1000000000LL + now.tv_nsec);
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void say(const char *what, long long when)
+{
+	printf("%s %lld\n", what, when);
 	fflush(stdout);
 }
 
@@ -83,20 +88,23 @@ int main(int argc, char **argv)
 	pthread_create(&input, NULL, end_with_input, NULL);
 
 	SCARD_READERSTATE readers = { .szReader = "\\\\?PnP?\\Notification" };
-	check("SCardGetStatusChange", SCardGetStatusChange(context, 0, &readers, 1));
+	LONG known = SCardGetStatusChange(context, 0, &readers, 1);
+	if (known != SCARD_E_TIMEOUT)
+		check("SCardGetStatusChange", known);
 	readers.dwCurrentState = readers.dwEventState & ~(DWORD)SCARD_STATE_CHANGED;
-	say("waiting");
+	say("waiting", now());
 	for (;;) {
 		SCARD_READERSTATE state = { 0 };
 		while (!(state.dwCurrentState & SCARD_STATE_PRESENT)) {
 			state.szReader = find(argv[2]);
 			wait_for(&readers, state.szReader != NULL ? &state : NULL);
 		}
-		say("card");
+		long long told = now();
 		SCARDHANDLE card = 0;
 		DWORD protocol;
 		if (with_handle)
 			check("SCardConnect", SCardConnect(context, state.szReader, SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY, &card, &protocol));
+		say("card", told);
 		while (find(argv[2]) != NULL) {
 			if (by_readers) {
 				wait_for(&readers, NULL);
@@ -108,7 +116,7 @@ int main(int argc, char **argv)
 			check("SCardGetStatusChange", rv);
 			state.dwCurrentState = state.dwEventState & ~(DWORD)SCARD_STATE_CHANGED;
 		}
-		say("gone");
+		say("gone", now());
 		if (with_handle) {
 			BYTE command[] = { 0x80, 0xEC, 0, 0, 1 }, answer[258];
 			DWORD length = sizeof answer;

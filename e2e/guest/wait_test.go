@@ -1,0 +1,171 @@
+//go:build e2e && linux
+
+package guest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"kaztoken/udev"
+)
+
+const (
+	waitCycles  = 20 // make soak: so many times as often
+	toldAtLeast = 5 * time.Second
+)
+
+// waitKinds are the ways of the waiting client to wait.
+var waitKinds = []string{"readers", "state", "handle"}
+
+// TestServiceWait plugs the token in and out while clients wait in different
+// ways, and wants each to be told each time.
+func TestServiceWait(t *testing.T) {
+	told := waitAndPlug(t, ourStack, *soak*waitCycles)
+	w := newTable(fmt.Sprintf("from the kernel's event to the stock client that waits, ms, %d times", *soak*waitCycles),
+		"waits for", "event", "median", "99th", "goal")
+	for _, kind := range waitKinds {
+		for _, event := range waitEvents {
+			took := told[kind+event.said]
+			w.row(kind, event.said, ms(median(took)), ms(highest(took)), event.goal)
+		}
+	}
+	w.print(t)
+}
+
+// waitEvents are what happens to a token, as the client and as the kernel say it.
+var waitEvents = []struct {
+	said   string
+	action udev.Action
+	happen func(k *token, t testing.TB)
+	goal   string // ms
+}{
+	{"card", udev.Add, func(k *token, t testing.TB) { k.plug(t) }, "300"},
+	{"gone", udev.Remove, func(k *token, t testing.TB) { k.unplug(t) }, "100"},
+}
+
+// waitAndPlug gives how long it took to tell each kind of client of each event,
+// from when the kernel reported it.
+func waitAndPlug(t *testing.T, s stack, cycles int) map[string][]time.Duration {
+	t.Helper()
+	_, stop := s.start(t)
+	defer stop()
+	k := newToken(t, s.profile)
+	kernel := listenToKernel(t, s.profile.Vendor)
+	clients := make([]*dialogue, len(waitKinds))
+	for i, kind := range waitKinds {
+		clients[i] = startDialogue(t, "./waitclient", kind, s.profile.ProductName)
+		clients[i].until(t, "waiting ")
+		defer clients[i].end()
+	}
+	told := make(map[string][]time.Duration)
+	for range cycles {
+		for _, event := range waitEvents {
+			for _, c := range clients {
+				c.awaitWait(t)
+			}
+			event.happen(k, t)
+			at := kernel.await(t, event.action)
+			for i, c := range clients {
+				key := waitKinds[i] + event.said
+				took := c.stamp(t, event.said).Sub(at)
+				if took > toldAtLeast {
+					t.Errorf("%s: told of %q after %v", waitKinds[i], event.said, took)
+				}
+				told[key] = append(told[key], took)
+			}
+		}
+		k.vanish(t)
+	}
+	return told
+}
+
+// awaitWait waits until a client is in an endless SCardGetStatusChange. What comes
+// before, libpcsclite does not tell a program that waits for readers: it compares
+// their number with that at the beginning of the call.
+func (d *dialogue) awaitWait(t testing.TB) {
+	t.Helper()
+	// poll(descriptors, 1, 60000 ms): the library wakes up each minute.
+	const number, timeout = "7", "0xea60"
+	seen := 0
+	await(t, d.name+" to wait", func() (struct{}, bool) {
+		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", d.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Fields(string(call))
+		if len(words) > 3 && words[0] == number && words[3] == timeout {
+			seen++
+		} else {
+			seen = 0
+		}
+		return struct{}{}, seen > 1 // the first may have been waiting for an answer
+	})
+}
+
+// stamp reads up to an event that the waiting client was told of, and says when.
+func (d *dialogue) stamp(t testing.TB, event string) time.Time {
+	t.Helper()
+	d.until(t, event+" ")
+	began := d.read
+	d.until(t, "\n")
+	ns, err := strconv.ParseInt(strings.TrimSpace(d.said[began:]), 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", d.name, err)
+	}
+	return time.Unix(0, ns)
+}
+
+// kernelEvents are the kernel's reports about devices of one vendor.
+type kernelEvents chan udev.Event
+
+func listenToKernel(t testing.TB, vendor uint16) kernelEvents {
+	t.Helper()
+	m, err := udev.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := make(kernelEvents, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			e, err := m.Next(ctx)
+			if err != nil {
+				return
+			}
+			if e.Vendor == vendor && !e.Settled && !e.Synthetic {
+				events <- e
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return events
+}
+
+// await reads up to an event of that kind, and says when it was.
+func (k kernelEvents) await(t testing.TB, action udev.Action) time.Time {
+	t.Helper()
+	limit := time.After(answerLimit)
+	for {
+		select {
+		case e := <-k:
+			if e.Action == action {
+				return e.Time
+			}
+		case <-limit:
+			t.Fatalf("no %v of the kernel in %v", action, answerLimit)
+		}
+	}
+}
