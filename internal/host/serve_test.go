@@ -31,14 +31,14 @@ import (
 // station is a service that runs for one test. Nothing may be left of it.
 type station struct {
 	*Service
-	t       *testing.T
+	t       testing.TB
 	stop    context.CancelFunc
 	ended   chan error // of Serve
 	stopped bool
 }
 
 // startService opens a service and serves until the end of the test, or stop.
-func startService(t *testing.T, o ServiceOptions) *station {
+func startService(t testing.TB, o ServiceOptions) *station {
 	t.Helper()
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	if o.Socket == "" && o.Passed == nil {
@@ -79,7 +79,7 @@ func (s *station) end() {
 }
 
 // shortDir is a folder with a short name: that of a socket has 108 bytes.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kaz")
 	if err != nil {
@@ -95,7 +95,7 @@ func openFiles() int {
 }
 
 // eventually waits until something is so that cannot be waited for otherwise.
-func eventually(t *testing.T, what string, so func() bool) {
+func eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !so(); runtime.Gosched() {
 		if time.Now().After(end) {
@@ -107,7 +107,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 
 // program is a client of the service that speaks bytes.
 type program struct {
-	t *testing.T
+	t testing.TB
 	c net.Conn
 }
 
@@ -119,7 +119,7 @@ type nothing struct{}
 func (nothing) AppendTo(b []byte) []byte { return b }
 
 // connectProgram connects and speaks protocol 4:4.
-func connectProgram(t *testing.T, socket string) *program {
+func connectProgram(t testing.TB, socket string) *program {
 	t.Helper()
 	c, err := net.Dial("unix", socket)
 	if err != nil {
@@ -714,5 +714,53 @@ func TestServeLogs(t *testing.T) {
 			t.Errorf("the log lacks %q in\n%s", want, text)
 			break
 		}
+	}
+}
+
+// BenchmarkServeTransmit is one APDU from a program's socket to the card and
+// back: to a card in software, and to one behind a simulated reader.
+func BenchmarkServeTransmit(b *testing.B) {
+	for name, o := range map[string]func(testing.TB) ServiceOptions{
+		"card": func(testing.TB) ServiceOptions { return ServiceOptions{Virtual: true} },
+		"reader": func(testing.TB) ServiceOptions {
+			m := newPlugs()
+			m.there(kaztokenDevice(), 1, 4)
+			return ServiceOptions{follow: m.follow}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := startService(b, o(b))
+			p := connectProgram(b, s.options.Socket)
+			context := p.establish()
+			p.readers()
+			h, result := p.connect(context, tokenName)
+			if result != wire.Success {
+				b.Fatal(result)
+			}
+			for _, n := range []int{5, 64, 250} {
+				// ECHO of n bytes (package emu)
+				echo := append(append([]byte{0x80, 0xEE, 0x00, 0x00, byte(n)}, make([]byte, n)...), byte(n))
+				ask := wire.Transmit{
+					Handle: h, SendProtocol: wire.ProtocolT1, SendPCILength: 16, SendLength: uint32(len(echo)), RecvProtocol: 2, RecvPCILength: 16, RecvLength: wire.MaxData,
+				}
+				out := ask.AppendTo(wire.Header{Size: wire.TransmitSize, Command: wire.CmdTransmit}.AppendTo(nil))
+				out = append(out, echo...)
+				in := make([]byte, wire.TransmitSize+n+2)
+				b.Run(fmt.Sprint(n), func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						if _, err := p.c.Write(out); err != nil {
+							b.Fatal(err)
+						}
+						if _, err := io.ReadFull(p.c, in); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if !bytes.HasSuffix(in, []byte{0x90, 0x00}) {
+						b.Errorf("answer % X", in[wire.TransmitSize:])
+					}
+				})
+			}
+		})
 	}
 }
