@@ -57,7 +57,7 @@ the keys readers, groups, users and legacy_slots; and again at SIGHUP.
 --json prints an object once programs are served, with the keys
   socket, export (what to put into their environment; empty for the socket that
   they know), pid, and readers as in status`,
-		Example: `  sudo kaztoken serve
+		Example: `  kaztoken serve
   kaztoken serve --socket "$XDG_RUNTIME_DIR/pcsc" --virtual
   kaztoken serve --readers all --group smartcard --idle-exit 1m`,
 		Args: cobra.NoArgs,
