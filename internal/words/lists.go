@@ -67,9 +67,9 @@ var listing = []entry{
 
 	{
 		"finding",
-		"{kind?half_formatted:пішімдеу аяқталмаған|leftover_file:ешкімге тиесілі емес файл|leftover_key:ешкімге тиесілі емес кілт|unlisted_key:тізімде жоқ кілт|missing_file:файлы жоқ жазба|damaged_directory:бүлінген каталог|name_differs:аттың көшірмесі өзгеше}",
-		"{kind?half_formatted:форматирование не завершено|leftover_file:ничей файл|leftover_key:ничей ключ|unlisted_key:ключ вне списка|missing_file:запись без файла|damaged_directory:повреждённый каталог|name_differs:копия имени отличается}",
-		"{kind?half_formatted:formatting was not finished|leftover_file:leftover file|leftover_key:leftover key|unlisted_key:key that is not listed|missing_file:entry without a file|damaged_directory:damaged directory|name_differs:the copy of the name differs}",
+		"{kind?half_formatted:пішімдеу аяқталмаған|leftover_file:ешкімге тиесілі емес файл|leftover_key:ешкімге тиесілі емес кілт|unlisted_key:тізімде жоқ кілт|missing_file:файлы жоқ жазба|damaged_directory:бүлінген каталог|name_differs:аттың көшірмесі өзгеше|not_in_dir:қолданбалар тізімінде жоқ}",
+		"{kind?half_formatted:форматирование не завершено|leftover_file:ничей файл|leftover_key:ничей ключ|unlisted_key:ключ вне списка|missing_file:запись без файла|damaged_directory:повреждённый каталог|name_differs:копия имени отличается|not_in_dir:нет в списке приложений}",
+		"{kind?half_formatted:formatting was not finished|leftover_file:leftover file|leftover_key:leftover key|unlisted_key:key that is not listed|missing_file:entry without a file|damaged_directory:damaged directory|name_differs:the copy of the name differs|not_in_dir:not in the list of applications}",
 	},
 
 	{"cert.label", "Белгісі", "Метка", "Label"},

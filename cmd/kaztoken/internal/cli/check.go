@@ -24,11 +24,12 @@ an entry whose file is gone. It changes nothing and needs no PIN. If something i
 left over, the exit code is 1.
 
 With --repair, what was found is completed where it can be and else cleared. The
-command names the token and asks, and the user logs in.
+command names the token and asks, and the user logs in. A copy of the name in EF(DIR) that differs or is missing is
+written by: kaztoken rename NAME --as admin
 
 --json prints an object with the keys repaired, findings: an array of objects with
   kind (half_formatted, leftover_file, leftover_key, unlisted_key, missing_file,
-  damaged_directory, name_differs), path, directory, label, repairable`,
+  damaged_directory, name_differs, not_in_dir), path, directory, label, repairable`,
 		Example: `  kaztoken check
   kaztoken check --repair
   kaztoken check --repair --yes --pin-file user.pin`,
@@ -71,6 +72,8 @@ func findingWord(k firmware.FindingKind) string {
 		return "damaged_directory"
 	case firmware.FindingNameDiffers:
 		return "name_differs"
+	case firmware.FindingNotInDIR:
+		return "not_in_dir"
 	}
 	return k.String()
 }
