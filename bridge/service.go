@@ -2,7 +2,7 @@
 // libpcsclite, unmodified, in the place of pcsc-lite's daemon, and shares the
 // slots that it is given among them.
 //
-//	s, err := bridge.New(bridge.Config{Policy: policy})
+//	s := bridge.New(bridge.Config{Policy: policy})
 //	detach, err := s.Attach(slot) // for each reader, whenever it comes
 //	err = s.Serve(ctx, listener)  // a unix socket, /run/pcscd/pcscd.comm
 //	s.Close()
