@@ -33,8 +33,8 @@ func TestWrongSizes(t *testing.T) {
 		dialect, _ := wire.DialectOf(minor)
 		for cmd := range wire.Command(0x1A) {
 			size, known := cmd.BodySize(dialect)
-			for _, n := range []int{0, 4, 7, 8, 9, 12, 24, 32, 152, 280, 281, size - 1, size + 1, 1 << 20, 0x7FFFFFFF, 0xFFFFFFFF} {
-				if known && n == size || n < 0 {
+			for _, n := range []int64{0, 4, 7, 8, 9, 12, 24, 32, 152, 280, 281, int64(size) - 1, int64(size) + 1, 1 << 20, 0x7FFFFFFF, 0xFFFFFFFF} {
+				if known && n == int64(size) || n < 0 {
 					continue
 				}
 				p := s.program()
