@@ -281,12 +281,20 @@ func (t *Token) mayChange(whose Role) error {
 }
 
 // setPIN is CHANGE REFERENCE DATA of a PIN: the log-in is the authority, the old
-// PIN is not sent. What the PIN's file says of lengths and policy the card
-// checks itself; it is read only to explain a refusal, which spares the usual
-// case a command.
+// PIN is not sent. What the PIN's file says of lengths and policy is checked here
+// if it was read already; else it is read only to explain a refusal, which spares
+// the usual case a command.
+//
+// Assumed: the card refuses a PIN shorter than the minimum in its own file; no
+// document says so.
 func (t *Token) setPIN(ctx context.Context, whose Role, pin []byte) error {
 	if len(pin) == 0 || len(pin) > t.model.MaxPIN {
 		return &PINLengthError{Role: whose, Got: len(pin), Min: 1, Max: t.model.MaxPIN}
+	}
+	if _, read := t.cache.pins[whose]; read {
+		if err := t.checkPIN(ctx, whose, pin); err != nil {
+			return err
+		}
 	}
 	err := t.writeReference(ctx, byte(whose), pin)
 	if err == nil || !refusal(err) {
