@@ -24,27 +24,6 @@ func number(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 // for one that the reader does not have.
 func attributeOf(id wire.AttributeID, info Info, r *sharing.Reader) (value []byte, ok bool) {
 	switch id {
-	case wire.AttrVendorName:
-		return text(info.Manufacturer), info.Manufacturer != ""
-	case wire.AttrVendorIFDType:
-		return text(info.ProductName), info.ProductName != ""
-	case wire.AttrVendorIFDVersion:
-		return number(uint32(info.Release) << 16), info.Release != 0
-	case wire.AttrVendorIFDSerialNo:
-		if info.Serial == "" {
-			return nil, true // as libccid has it
-		}
-		return text(info.Serial), true
-	case wire.AttrChannelID:
-		return number(0x0020<<16 | uint32(info.Bus)<<8 | uint32(info.Address)), info.Bus != 0
-	case wire.AttrAsyncProtocolTypes:
-		var set wire.Protocol
-		for _, p := range info.Protocols {
-			set |= protocolBit(p)
-		}
-		return number(uint32(set)), set != 0
-	case wire.AttrMaxInput:
-		return number(uint32(info.MaxInput)), info.MaxInput > 0
 	case wire.AttrCurrentProtocolType:
 		return number(uint32(r.Protocol())), true
 	case wire.AttrICCPresence:
@@ -61,6 +40,36 @@ func attributeOf(id wire.AttributeID, info Info, r *sharing.Reader) (value []byt
 		return r.ATR().Bytes(), true
 	case wire.AttrDeviceFriendlyName, wire.AttrDeviceSystemName:
 		return text(r.Name()), true
+	}
+	return info.Attribute(id)
+}
+
+// Attribute is the value of an attribute that is always the same, 264 bytes at
+// the most. It is false for one that the reader does not have, and for those
+// that change.
+func (i Info) Attribute(id wire.AttributeID) (value []byte, ok bool) {
+	switch id {
+	case wire.AttrVendorName:
+		return text(i.Manufacturer), i.Manufacturer != ""
+	case wire.AttrVendorIFDType:
+		return text(i.ProductName), i.ProductName != ""
+	case wire.AttrVendorIFDVersion:
+		return number(uint32(i.Release) << 16), i.Release != 0
+	case wire.AttrVendorIFDSerialNo:
+		if i.Serial == "" {
+			return nil, true // as libccid has it
+		}
+		return text(i.Serial), true
+	case wire.AttrChannelID:
+		return number(0x0020<<16 | uint32(i.Bus)<<8 | uint32(i.Address)), i.Bus != 0
+	case wire.AttrAsyncProtocolTypes:
+		var set wire.Protocol
+		for _, p := range i.Protocols {
+			set |= protocolBit(p)
+		}
+		return number(uint32(set)), set != 0
+	case wire.AttrMaxInput:
+		return number(uint32(i.MaxInput)), i.MaxInput > 0
 	}
 	return nil, false
 }
@@ -102,17 +111,22 @@ func ofReader(code wire.ControlCode) func(info Info, dst []byte) ([]byte, wire.R
 	return nil
 }
 
-// features is the list of what there is beside APDUs: tag, length 4 and the
-// control code, high byte first (PC/SC part 10 §2.2).
 func features(info Info, dst []byte) ([]byte, wire.Result) {
+	return info.AppendFeatures(dst), wire.Success
+}
+
+// AppendFeatures appends to dst the list of what there is beside APDUs, the
+// answer to [wire.CtlGetFeatureRequest]: tag, length 4 and the control code, high
+// byte first (PC/SC part 10 §2.2).
+func (i Info) AppendFeatures(dst []byte) []byte {
 	add := func(f Feature) {
 		dst = binary.BigEndian.AppendUint32(append(dst, f.Tag, 4), uint32(f.Code))
 	}
-	for _, f := range info.Features {
+	for _, f := range i.Features {
 		add(f)
 	}
 	add(Feature{FeatureGetTLVProperties, wire.CtlGetTLVProperties})
-	return dst, wire.Success
+	return dst
 }
 
 // properties is the list of properties: tag, length, value, low byte first.

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"kaztoken/bridge"
+	"kaztoken/bridge/descriptors"
 	"kaztoken/bridge/wire"
 	"kaztoken/ccid/ccidsim"
 	"kaztoken/firmware/emu"
@@ -47,7 +48,7 @@ func newCardSlot(path string) (*cardSlot, error) {
 		return nil, errors.Join(err, card.Close())
 	}
 	s := &cardSlot{
-		name: slotName(info, 0, 0), info: infoOf(info, ccidsim.KAZTOKEN.Interface), atr: atr,
+		name: slotName(info, 0, 0), info: descriptors.Info(info, ccidsim.KAZTOKEN.Interface), atr: atr,
 		card: card, powered: true, fresh: true, changed: make(chan struct{}),
 	}
 	s.info.Bus, s.info.Address, s.info.Path = 0, 0, ""

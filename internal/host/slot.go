@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kaztoken/bridge"
+	"kaztoken/bridge/descriptors"
 	"kaztoken/bridge/wire"
 	"kaztoken/ccid"
 	"kaztoken/internal/iso7816"
@@ -46,9 +47,8 @@ func newReaderSlot(r *Reader, index int) *readerSlot {
 		reader: r.CCID(), slot: r.CCID().Slots()[index],
 		name: slotName(r.Device, r.Index, index), faulty: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
-	s.info = infoOf(r.Device, r.Interface)
-	s.info.Properties = s.slot.TLVProperties()
-	s.info.Extended = extended(s.info.Properties)
+	s.info = descriptors.Info(r.Device, r.Interface)
+	descriptors.SetProperties(&s.info, s.slot.TLVProperties())
 	s.cards = s.slot.Cards()
 	s.fresh.Store(s.slot.State() == ccid.CardReady)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -70,63 +70,7 @@ func slotName(dev usb.Info, index, slot int) string {
 	if dev.Serial != "" {
 		base = strings.TrimSuffix(base, " ("+dev.Serial+")")
 	}
-	return bridge.ReaderName{Base: printable(base), Serial: printable(dev.Serial), Index: byte(index), Slot: byte(slot)}.String()
-}
-
-// printable replaces the control characters of a device's own text.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7F {
-			return '.'
-		}
-		return r
-	}, s)
-}
-
-// infoOf is what descriptors say of a reader.
-func infoOf(dev usb.Info, ifc usb.Interface) bridge.Info {
-	i := bridge.Info{
-		Vendor: dev.Vendor, Product: dev.Product, Release: dev.Release,
-		Manufacturer: printable(dev.Manufacturer), ProductName: printable(dev.ProductName), Serial: printable(dev.Serial),
-		Bus: byte(dev.Bus), Address: byte(dev.Addr),
-		MaxInput: max(0, int(ifc.Reader.MaxMessageLength)-10),
-	}
-	if dev.Port != "" {
-		i.Path = fmt.Sprintf("%s:%d.%d", dev.Port, ifc.Configuration, ifc.Number)
-	}
-	for _, p := range []iso7816.Protocol{iso7816.T0, iso7816.T1} {
-		if ifc.Reader.Protocols>>p&1 != 0 {
-			i.Protocols = append(i.Protocols, p)
-		}
-	}
-	// bPINSupport (CCID rev 1.10 §5.1)
-	const verification, modification = 0x01, 0x02
-	if ifc.Reader.PINSupport&verification != 0 {
-		i.Features = append(i.Features, bridge.Feature{Tag: bridge.FeatureVerifyPINDirect, Code: wire.CtlVerifyPINDirect})
-	}
-	if ifc.Reader.PINSupport&modification != 0 {
-		i.Features = append(i.Features, bridge.Feature{Tag: bridge.FeatureModifyPINDirect, Code: wire.CtlModifyPINDirect})
-	}
-	if len(i.Features) > 0 {
-		i.Features = append(i.Features, bridge.Feature{Tag: bridge.FeaturePINProperties, Code: wire.CtlPINProperties})
-	}
-	return i
-}
-
-// extended reads dwMaxAPDUDataSize in a list of properties (PC/SC part 10
-// §2.6.14): it is 0 for short APDUs alone.
-func extended(properties []byte) bool {
-	const maxAPDUData = 10
-	for p := properties; len(p) >= 2 && len(p) >= 2+int(p[1]); p = p[2+int(p[1]):] {
-		if p[0] == maxAPDUData {
-			for _, b := range p[2 : 2+int(p[1])] {
-				if b != 0 {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return bridge.ReaderName{Base: descriptors.Printable(base), Serial: descriptors.Printable(dev.Serial), Index: byte(index), Slot: byte(slot)}.String()
 }
 
 // Waiting for a reader that does not respond to come back: the driver leaves it

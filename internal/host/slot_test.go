@@ -307,40 +307,14 @@ func TestReaderSlotPINPad(t *testing.T) {
 	}
 }
 
-func TestInfoOf(t *testing.T) {
-	dev := usb.Info{Bus: 1, Addr: 7, Port: "1-1.4", Vendor: 0x0a89, Product: 0x0035, Release: 0x0102, Manufacturer: "Maker\x00\n", ProductName: "Thing", Serial: "A\tB"}
-	ifc := usb.Interface{Configuration: 1, Number: 2, Reader: usb.ClassDescriptor{Protocols: 3, MaxMessageLength: 271, PINSupport: 2}}
-	want := bridge.Info{
-		Vendor: 0x0a89, Product: 0x0035, Release: 0x0102, Manufacturer: "Maker..", ProductName: "Thing", Serial: "A.B",
-		Bus: 1, Address: 7, Path: "1-1.4:1.2", MaxInput: 261, Protocols: []iso7816.Protocol{iso7816.T0, iso7816.T1},
-		Features: []bridge.Feature{{Tag: 7, Code: wire.CtlModifyPINDirect}, {Tag: 10, Code: wire.CtlPINProperties}},
-	}
-	if diff := cmp.Diff(want, infoOf(dev, ifc)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+func TestSlotName(t *testing.T) {
+	dev := usb.Info{Manufacturer: "Maker\x00\n", ProductName: "Thing", Serial: "A\tB"}
 	if got, want := slotName(dev, 17, 3), "Maker. Thing (A.B) 11 03"; got != want {
 		t.Errorf("name %q, want %q", got, want)
 	}
 	for _, dev := range []usb.Info{{Manufacturer: "DigiFlow LLP.", ProductName: "KAZTOKEN", Serial: "1"}, {Vendor: 1, Product: 2}} {
 		if got, want := slotName(dev, 1, 0), Name(dev, 1, 0); got != want {
 			t.Errorf("programs know %q as %q", want, got)
-		}
-	}
-}
-
-func TestExtended(t *testing.T) {
-	for name, c := range map[string]struct {
-		list []byte
-		want bool
-	}{
-		"none":    {nil, false},
-		"short":   {[]byte{9, 1, 1, 10, 4, 0, 0, 0, 0}, false},
-		"long":    {[]byte{9, 1, 1, 10, 4, 0, 0, 1, 0}, true},
-		"cut off": {[]byte{10, 4, 1}, false},
-		"no end":  {[]byte{9}, false},
-	} {
-		if got := extended(c.list); got != c.want {
-			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
