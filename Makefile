@@ -8,6 +8,7 @@ BUILD    := build
 PREFIX   ?= /usr/local
 UDEVDIR  ?= /usr/lib/udev/rules.d
 SYSTEMD  ?= /usr/lib
+RELEASE  := 0.1.0
 FUZZTIME ?= 20s
 SOAK     ?= 5
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -22,7 +23,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak golden deps deps-e2e install install-openrc install-procd uninstall clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak dist golden deps deps-e2e install install-program install-systemd install-openrc install-procd uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -73,6 +74,9 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -timeout 30m ./firmware -thorough
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
 
+dist: ## build/dist: .deb, .rpm and .apk, the same bytes from the same commit
+	GO="$(GO)" RELEASE=$(RELEASE) udev/packaging/dist $(BUILD)/dist
+
 fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
 
@@ -83,23 +87,26 @@ golden: ## rewrite generated and golden files; review the difference
 $(BUILD)/kaztoken:
 	@$(MAKE) --no-print-directory build
 
-install: $(BUILD)/kaztoken ## DESTDIR= PREFIX= UDEVDIR= SYSTEMD=; the service is there, and not enabled
+install: install-program install-systemd ## DESTDIR= PREFIX= UDEVDIR= SYSTEMD=; the service is there, and not enabled
+
+# The program and all that does not depend on how services are started.
+install-program: $(BUILD)/kaztoken
 	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
 	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
+
+install-systemd:
 	install -d $(DESTDIR)$(SYSTEMD)/systemd/system
 	sed 's|/usr/bin/kaztoken|$(PREFIX)/bin/kaztoken|' udev/service/kaztoken.service >$(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.service
 	install -m 0644 udev/service/kaztoken.socket $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.socket
 	install -D -m 0644 udev/service/kaztoken.sysusers $(DESTDIR)$(SYSTEMD)/sysusers.d/kaztoken.conf
 	install -D -m 0644 udev/service/kaztoken.tmpfiles $(DESTDIR)$(SYSTEMD)/tmpfiles.d/kaztoken.conf
-	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
-	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
 
-install-openrc: $(BUILD)/kaztoken ## the program and its script for OpenRC
-	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
+install-openrc: install-program ## the program and its script for OpenRC
 	install -d $(DESTDIR)/etc/init.d
 	sed 's|/usr/bin/kaztoken|$(PREFIX)/bin/kaztoken|' udev/service/kaztoken.openrc >$(DESTDIR)/etc/init.d/kaztoken
 	chmod 0755 $(DESTDIR)/etc/init.d/kaztoken
-	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
 
 install-procd: $(BUILD)/kaztoken ## the program and its scripts for OpenWrt
 	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)/usr/bin/kaztoken
