@@ -23,7 +23,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak dist golden deps deps-e2e install install-program install-systemd install-openrc install-procd uninstall clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak dist source golden deps deps-e2e install install-program install-systemd install-openrc install-procd uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -76,6 +76,9 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 
 dist: ## build/dist: .deb, .rpm and .apk, the same bytes from the same commit
 	GO="$(GO)" RELEASE=$(RELEASE) udev/packaging/dist $(BUILD)/dist
+
+source: ## build/dist: the archive that distributions build from, with its modules
+	GO="$(GO)" RELEASE=$(RELEASE) udev/packaging/source $(BUILD)/dist
 
 fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
