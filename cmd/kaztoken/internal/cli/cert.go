@@ -301,7 +301,7 @@ func (a *app) certDefaultCommand() *cobra.Command {
 		Use:   "default [CERTIFICATE]",
 		Short: "Show or choose the default certificate",
 		Long: `Show or choose the default certificate of the token. The token has no place for
-the choice: it is kept on this machine, in kaztoken/settings.json in the user's
+the choice: it is kept on this machine, in kaztoken/config.toml in the user's
 folder for settings, by the token's number and the certificate's id.
 
 --json prints an object with the keys id, label; both are empty if there is none`,
@@ -400,7 +400,10 @@ func (a *app) setDefaultID(ctx context.Context, t *token, id []byte) error {
 	if err != nil {
 		return &fileError{err}
 	}
-	err = settings.Update(path, func(s *settings.Settings) { s.SetDefaultCertificate(serial, id) })
+	err = settings.Update(path, func(s *settings.Settings) error {
+		s.SetDefaultCertificate(serial, id)
+		return nil
+	})
 	if err != nil {
 		return &fileError{err}
 	}
