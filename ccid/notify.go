@@ -104,12 +104,28 @@ func (r *Reader) startWatch(opened time.Time) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if interrupt {
-		r.wg.Go(func() { w.listen(ctx) })
+		r.wg.Go(func() {
+			defer r.contained()
+			w.listen(ctx)
+		})
 	}
 	r.wg.Go(func() {
 		defer cancel()
+		defer r.contained()
 		w.run(ctx)
 	})
+}
+
+// contained ends the reader instead of the process after a panic, if that is
+// asked for.
+func (r *Reader) contained() {
+	if r.config.contain == nil {
+		return
+	}
+	if p := recover(); p != nil {
+		r.config.contain(p)
+		r.end(usb.ErrGone)
+	}
 }
 
 // listen keeps one interrupt transfer pending all the time.

@@ -12,6 +12,7 @@ type Option func(*config)
 
 type config struct {
 	hook        func(Event)
+	contain     func(any)
 	device      usb.Info
 	quirks      *Quirks // nil: by device
 	timeouts    Timeouts
@@ -49,6 +50,11 @@ func WithQuirks(q Quirks) Option { return func(c *config) { c.quirks = &q } }
 // must not call the reader. It may be called from several goroutines at once.
 // Bodies of commands that carry a PIN never reach f.
 func WithTrace(f func(Event)) Option { return func(c *config) { c.hook = f } }
+
+// WithContain has f told of a panic in a goroutine of the reader's own, with the
+// value of the panic, and ends the reader; else a panic ends the process, as
+// everywhere. It is for libraries, whose process is another's.
+func WithContain(f func(any)) Option { return func(c *config) { c.contain = f } }
 
 // WithProtocol selects the protocol for cards that offer more than one. A card
 // that does not offer it fails to power on with ErrProtocolMismatch. Default is
