@@ -63,7 +63,7 @@ cross: ## static programs for every target, with their sizes
 	.ci/cross $(BUILD)
 
 e2e: deps-e2e ## the end-to-end machine: a real kernel under QEMU
-	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m -v ./e2e ./e2e/embedded
 
 bench: deps-e2e ## benchmarks in process, then in the machine beside the stock driver
 	$(GO) test -run '^$$' -bench . -benchmem ./...
@@ -84,7 +84,7 @@ fuzz: ## every fuzz test for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
 
 golden: ## rewrite generated and golden files; review the difference
-	$(GO) test ./udev ./cmd/kaztoken/internal/cli ./firmware -update
+	$(GO) test ./udev ./udev/ifd ./cmd/kaztoken/internal/cli ./firmware -update
 
 # Not the phony target: root, who installs, often has no Go in its path.
 $(BUILD)/kaztoken:

@@ -70,7 +70,7 @@ func Prepare(ctx context.Context) (*Parts, error) {
 }
 
 func prepare(ctx context.Context, a apt, base string) (*Parts, error) {
-	p, err := prepareKernel(ctx, a, base)
+	p, err := prepareKernel(ctx, a, base, wantedModules)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
@@ -80,9 +80,14 @@ func prepare(ctx context.Context, a apt, base string) (*Parts, error) {
 	return p, nil
 }
 
-// prepareKernel unpacks the kernel that Debian's linux-image-amd64 stands for.
-func prepareKernel(ctx context.Context, a apt, base string) (*Parts, error) {
-	out, err := a.run(ctx, "", "apt-cache", "--no-all-versions", "show", "linux-image-amd64")
+// prepareKernel unpacks the kernel that Debian's linux-image-amd64, or that of
+// another architecture, stands for.
+func prepareKernel(ctx context.Context, a apt, base string, wanted []string) (*Parts, error) {
+	standing := "linux-image-amd64"
+	if a.arch != "" {
+		standing = "linux-image-" + a.arch
+	}
+	out, err := a.run(ctx, "", "apt-cache", "--no-all-versions", "show", standing)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +99,7 @@ func prepareKernel(ctx context.Context, a apt, base string) (*Parts, error) {
 	}
 	version, ok := strings.CutPrefix(pkg, "linux-image-")
 	if !ok {
-		return nil, fmt.Errorf("linux-image-amd64 depends on %q, not on a kernel", pkg)
+		return nil, fmt.Errorf("%s depends on %q, not on a kernel", standing, pkg)
 	}
 	dir := filepath.Join(base, version)
 	p := &Parts{Kernel: filepath.Join(dir, "vmlinuz"), Version: version, Modules: filepath.Join(dir, "modules")}
@@ -111,7 +116,7 @@ func prepareKernel(ctx context.Context, a apt, base string) (*Parts, error) {
 		if err != nil {
 			return err
 		}
-		modules, err := loadOrder(tree, wantedModules)
+		modules, err := loadOrder(tree, wanted)
 		if err != nil {
 			return err
 		}
@@ -238,12 +243,16 @@ func unpack(ctx context.Context, deb, tree string) error {
 type apt struct {
 	lists   string // where private package lists lie
 	private bool   // use them in place of the system's
+	arch    string // other than the system's, in Debian's name
 }
 
 func (a apt) run(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
 	options := []string{"-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}
 	if a.private {
 		options = append(options, "-o", "Dir::State::lists="+a.lists)
+	}
+	if a.arch != "" {
+		options = append(options, "-o", "APT::Architecture="+a.arch, "-o", "APT::Architectures="+a.arch, "-o", "Dir::State::status=/dev/null")
 	}
 	cmd := exec.CommandContext(ctx, program, append(options, args...)...)
 	cmd.Dir = dir
