@@ -131,6 +131,10 @@ func TestScripts(t *testing.T) {
 		{"rpm, removed", "kaztoken.postremove", []string{"0"}, systemd, []string{"userdel kaztoken", "groupdel kaztoken"}, ""},
 		{"deb, replaced", "kaztoken.postremove", []string{"upgrade", "0.2.0"}, systemd, nil, "userdel"},
 		{"rpm, replaced", "kaztoken.postremove", []string{"1"}, systemd, nil, "userdel"},
+		{"pcscd takes over", "kaztoken-pcscd.postinstall", []string{"configure", ""}, systemd,
+			[]string{"systemctl disable kaztoken.socket"}, ""},
+		{"pcscd, going back", "kaztoken-pcscd.postinstall", []string{"abort-upgrade", "0.0.9"}, systemd, nil, "systemctl"},
+		{"pcscd, replaced", "kaztoken-pcscd.postremove", []string{"upgrade", "0.2.0"}, systemd, nil, "systemctl"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := run(t, "scripts/"+test.script, test.args, test.programs, nil)
@@ -153,7 +157,8 @@ func TestScripts(t *testing.T) {
 func TestScriptsGoOn(t *testing.T) {
 	programs := []string{"systemctl", "systemd-sysusers", "systemd-tmpfiles", "udevadm", "getent", "userdel", "groupdel"}
 	failing := []string{"systemctl", "systemd-tmpfiles", "udevadm", "userdel", "groupdel"}
-	for script, arg := range map[string]string{"kaztoken.postinstall": "configure", "kaztoken.preremove": "remove", "kaztoken.postremove": "remove"} {
+	for script, arg := range map[string]string{"kaztoken.postinstall": "configure", "kaztoken.preremove": "remove", "kaztoken.postremove": "remove",
+		"kaztoken-pcscd.postinstall": "configure", "kaztoken-pcscd.postremove": "remove"} {
 		run(t, "scripts/"+script, []string{arg}, programs, failing)
 	}
 }
