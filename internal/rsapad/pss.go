@@ -6,13 +6,18 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
+	"math"
 )
+
+// NoSalt is the length of a salt that has no bytes; 0 is taken already, by
+// [rsa.PSSSaltLengthAuto].
+const NoSalt = math.MinInt
 
 // SignPSS makes the block of a signature, EMSA-PSS of RFC 8017 §9.1.1 with
 // MGF1 over the same hash function, for a modulus of the given number of bits.
 // The salt is read from rand; nil means [cryptorand.Reader].
 //
-// saltLen is a number of bytes, [rsa.PSSSaltLengthAuto] for the longest salt
+// saltLen is a number of bytes, [NoSalt], [rsa.PSSSaltLengthAuto] for the longest salt
 // that fits (as crypto/rsa signs outside FIPS 140 mode) or
 // [rsa.PSSSaltLengthEqualsHash].
 //
@@ -38,6 +43,8 @@ func SignPSS(rand io.Reader, bits int, hash crypto.Hash, digest []byte, saltLen 
 		saltLen = max(room, 0) // none fits: said below
 	case saltLen == rsa.PSSSaltLengthEqualsHash:
 		saltLen = hLen
+	case saltLen == NoSalt:
+		saltLen = 0
 	case saltLen < 0:
 		return nil, fmt.Errorf("%w: %d", ErrSaltLength, saltLen)
 	}

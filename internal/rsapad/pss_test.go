@@ -45,6 +45,7 @@ func TestSignPSSVerifiesInCryptoRSA(t *testing.T) {
 			for _, c := range []struct{ ask, want int }{
 				{rsa.PSSSaltLengthAuto, longest},
 				{rsa.PSSSaltLengthEqualsHash, hash.Size()},
+				{NoSalt, 0},
 				{1, 1},
 				{longest, longest},
 			} {
