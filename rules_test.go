@@ -94,7 +94,7 @@ var rooms = []room{
 	{"internal/host", []string{"bridge", "bridge/client", "bridge/descriptors", "bridge/pcsc", "bridge/wire", "udev", "usb", "usb/libusb", "usb/usbfs", "ccid", "ccid/ccidsim", "firmware", "firmware/emu",
 		"internal/iso7816", "internal/words", "github.com/sirupsen/logrus", "golang.org/x/sys/..."},
 		"the supervisor joins the rooms, so nothing below may import it"},
-	{"cmd/...", []string{"kaztoken/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "golang.org/x/sys/...", "golang.org/x/term"},
+	{"cmd/...", []string{"kaztoken/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/...", "golang.org/x/term"},
 		"a program is a thin shell over everything"},
 	{"e2e/...", []string{"kaztoken/...", "golang.org/x/sys/..."},
 		"end-to-end tests drive the whole product"},

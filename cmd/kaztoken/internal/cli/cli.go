@@ -82,6 +82,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 	a := &app{Env: env}
 	root := a.root()
 	a.lang = langIn(args)
+	speak(root, words.For(a.language()))
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {

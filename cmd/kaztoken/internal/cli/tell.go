@@ -44,6 +44,8 @@ func (a *app) complain(err error, help string) {
 	case ownText:
 		if w.Language() == words.English {
 			text = err.Error()
+		} else if own, ok := mistaken(w, err); ok {
+			text = own
 		} else {
 			details = err.Error()
 		}
