@@ -23,7 +23,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak dist source golden deps deps-e2e install install-program install-systemd install-openrc install-procd uninstall clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak dist source golden deps deps-e2e install install-program install-systemd install-openrc install-procd ifd install-ifd uninstall uninstall-ifd clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -115,6 +115,25 @@ install-procd: $(BUILD)/kaztoken ## the program and its scripts for OpenWrt
 	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)/usr/bin/kaztoken
 	install -D -m 0755 udev/service/kaztoken.procd $(DESTDIR)/etc/init.d/kaztoken
 	install -D -m 0644 udev/service/kaztoken.hotplug $(DESTDIR)/etc/hotplug.d/usb/70-kaztoken
+
+ifd: ## build/ifd-kaztoken.bundle: the IFD handler for pcscd, on macOS for its own service
+	.ci/ifd $(BUILD)
+
+# pkg-config knows where the system's pcscd looks; DROPDIR= says otherwise.
+DROPDIR ?= $(shell [ "$$(uname)" = Darwin ] && echo /usr/local/libexec/SmartCardServices/drivers || \
+	pkg-config --variable=usbdropdir libpcsclite 2>/dev/null || echo /usr/lib/pcsc/drivers)
+
+$(BUILD)/ifd-kaztoken.bundle/Contents/Info.plist:
+	@$(MAKE) --no-print-directory ifd
+
+install-ifd: $(BUILD)/ifd-kaztoken.bundle/Contents/Info.plist ## DESTDIR= DROPDIR= UDEVDIR=; restart pcscd afterwards
+	install -d $(DESTDIR)$(DROPDIR)
+	cp -R $(BUILD)/ifd-kaztoken.bundle $(DESTDIR)$(DROPDIR)/
+	[ "$$(uname)" != Linux ] || install -D -m 0644 udev/ifd/93-kaztoken-pcscd.rules $(DESTDIR)$(UDEVDIR)/93-kaztoken-pcscd.rules
+
+uninstall-ifd:
+	rm -rf $(DESTDIR)$(DROPDIR)/ifd-kaztoken.bundle
+	rm -f $(DESTDIR)$(UDEVDIR)/93-kaztoken-pcscd.rules
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/kaztoken $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
