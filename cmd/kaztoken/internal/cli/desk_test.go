@@ -66,7 +66,13 @@ func newCard(t *testing.T, options ...emu.Option) *emu.Card {
 // generatedKey is the key that software cards of tests generate.
 func generatedKey(t *testing.T) *rsa.PrivateKey {
 	t.Helper()
-	data, err := os.ReadFile("testdata/generated.pem")
+	return keyIn(t, "testdata/generated.pem")
+}
+
+// keyIn reads a key from a file (RFC 8017, appendix A.1.2, in PEM).
+func keyIn(t *testing.T, name string) *rsa.PrivateKey {
+	t.Helper()
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}

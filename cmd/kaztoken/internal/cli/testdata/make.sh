@@ -97,4 +97,5 @@ openssl pkcs12 -export -inkey "$work/person.key" -in "$work/person.pem" -certfil
 openssl x509 -in "$work/head.pem" -outform der -out head.cer
 # A key that the software token "generates", and one of another length to import.
 openssl genrsa -traditional -out generated.pem 2048
+openssl genrsa -traditional -out generated4096.pem 4096
 openssl genrsa -traditional -out small.pem 1024
