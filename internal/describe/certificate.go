@@ -1,0 +1,196 @@
+package describe
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"strings"
+	"time"
+
+	"kaztoken/firmware"
+	"kaztoken/internal/kzpki"
+	"kaztoken/internal/words"
+)
+
+// ShortValidity is a validity in a list.
+func ShortValidity(v kzpki.Validity) words.Key {
+	switch v {
+	case kzpki.NotYetValid:
+		return "state.early"
+	case kzpki.Valid:
+		return "state.valid"
+	case kzpki.Expired:
+		return "state.expired"
+	}
+	return "unknown"
+}
+
+// usageWords are the bits of x509.KeyUsage in the catalogue, in their order from
+// bit 0.
+var usageWords = []words.Key{
+	"usage.digitalSignature", "usage.contentCommitment", "usage.keyEncipherment", "usage.dataEncipherment", "usage.keyAgreement",
+	"usage.certSign", "usage.crlSign", "usage.encipherOnly", "usage.decipherOnly",
+}
+
+// Certificate describes a certificate: what it is for, then what is in it. chosen
+// says that it is the default one.
+func Certificate(w words.Words, c firmware.Certificate, chosen bool, now time.Time) Sheet {
+	m := kzpki.Describe(c.X509)
+	var s Sheet
+	s.add(w.Text("cert.label"), OrDash(words.Clean(c.Label)))
+	s.add(w.Text("col.state"), w.Text(words.Key(m.Validity(now).Key())))
+	if c.Key != nil {
+		s.add("", w.Text("nonextract"))
+	}
+	if c.Authority {
+		s.add("", w.Text("cert.authority"))
+	}
+	if chosen {
+		s.add("", w.Text("cert.chosen"))
+	}
+	if m.NCA {
+		s.add("", w.Text("cert.nca"))
+		s = append(s, Meaning(w, m)...)
+	}
+	if x := c.X509; x != nil {
+		s.add(w.Text("cert.subject"), Attributes(x.RawSubject)...)
+		s.add(w.Text("cert.issuer"), Attributes(x.RawIssuer)...)
+		s.add(w.Text("cert.serial"), fmt.Sprintf("%X", x.SerialNumber))
+		s.add(w.Text("cert.validity"), w.DateTime(x.NotBefore.UTC()), w.DateTime(x.NotAfter.UTC()))
+		s.add(w.Text("cert.key"), Algorithm(w, m.Algorithm))
+		s.add(w.Text("cert.signature"), SignatureAlgorithm(x, m))
+		var usages []string
+		for i, k := range usageWords {
+			if x.KeyUsage&(1<<i) != 0 {
+				usages = append(usages, w.Text(k))
+			}
+		}
+		s.add(w.Text("cert.usage"), OrDash(strings.Join(usages, ", ")))
+		s.add(w.Text("cert.extended"), Purposes(x)...)
+		var policies []string
+		for _, p := range m.Policies {
+			policies = append(policies, w.Text(words.Key(p.Key())))
+		}
+		for _, p := range x.Policies {
+			policies = append(policies, p.String())
+		}
+		s.add(w.Text("cert.policies"), policies...)
+		s.add(w.Text("cert.names"), Names(x)...)
+	}
+	s.add("ID", fmt.Sprintf("%X", c.ID))
+	s.add(w.Text("cert.fingerprint"), fmt.Sprintf("%X", sha256.Sum256(c.DER)))
+	s.add(w.Text("col.size"), w.Text("bytes", "n", len(c.DER)))
+	return s
+}
+
+// Meaning says what a certificate of Kazakhstan's National CA is for.
+func Meaning(w words.Words, m kzpki.Meaning) Sheet {
+	var s Sheet
+	s.add(w.Text("cert.field.purpose"), w.Text(words.Key(m.Purpose.Key())))
+	s.add(w.Text("cert.field.holder"), w.Text(words.Key(m.Holder.Key())))
+	var roles []string
+	for _, r := range m.Roles {
+		roles = append(roles, w.Text(words.Key(r.Key())))
+	}
+	s.add(w.Text("cert.field.roles"), roles...)
+	for _, f := range []struct {
+		label words.Key
+		value string
+	}{{"cert.field.name", m.Name.Full()}, {"cert.field.organisation", m.Organisation}} {
+		if f.value != "" {
+			s.add(w.Text(f.label), kzpki.Display(f.value))
+		}
+	}
+	for _, f := range []struct {
+		label words.Key
+		value kzpki.Number
+	}{{"cert.field.iin", m.IIN}, {"cert.field.bin", m.BIN}} {
+		switch text := kzpki.Display(f.value.Text); {
+		case f.value.WellFormed:
+			s.add(w.Text(f.label), text)
+		case text != "":
+			s.add(w.Text(f.label), fmt.Sprintf("%s (%s)", text, w.Text("cert.field.malformed")))
+		}
+	}
+	return s
+}
+
+// SignatureAlgorithm is Go's name of the algorithm that signed a certificate,
+// else its identifier.
+func SignatureAlgorithm(x *x509.Certificate, m kzpki.Meaning) string {
+	if x.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
+		return x.SignatureAlgorithm.String()
+	}
+	return m.Algorithm.SignatureOID
+}
+
+// Purposes lists the extended key usages, dotted (RFC 5280 §4.2.1.12).
+func Purposes(x *x509.Certificate) []string {
+	var all []string
+	for _, u := range x.ExtKeyUsage {
+		all = append(all, u.OID().String())
+	}
+	for _, u := range x.UnknownExtKeyUsage {
+		all = append(all, u.String())
+	}
+	return all
+}
+
+// Names lists the alternative names of the subject.
+func Names(x *x509.Certificate) []string {
+	var all []string
+	for _, list := range [][]string{x.DNSNames, x.EmailAddresses} {
+		for _, name := range list {
+			all = append(all, words.Clean(name))
+		}
+	}
+	for _, ip := range x.IPAddresses {
+		all = append(all, ip.String())
+	}
+	for _, u := range x.URIs {
+		all = append(all, words.Clean(u.String()))
+	}
+	return all
+}
+
+// attributeTypes are the short names of attributes (RFC 4519, RFC 4514 §3 and,
+// for E, the custom of everybody).
+var attributeTypes = map[string]string{
+	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "STREET",
+	"2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.42": "GN", "0.9.2342.19200300.100.1.1": "UID",
+	"0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "E",
+}
+
+// Attributes spells a distinguished name in DER for a person, an attribute to a
+// string, in the order of the sequence. Package x509 has read it before, and
+// keeps some attributes only of those it does not know.
+func Attributes(name []byte) []string {
+	var rdns pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(name, &rdns); err != nil || len(rest) > 0 {
+		return nil
+	}
+	var all []string
+	for _, set := range rdns {
+		for _, a := range set {
+			label, known := attributeTypes[a.Type.String()]
+			if !known {
+				label = a.Type.String()
+			}
+			all = append(all, label+"="+kzpki.Display(attributeText(a.Value)))
+		}
+	}
+	return all
+}
+
+// attributeText is a value as text, as far as it is one.
+func attributeText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case asn1.RawValue:
+		return string(v.Bytes)
+	}
+	return fmt.Sprint(v)
+}

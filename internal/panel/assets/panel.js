@@ -1,0 +1,225 @@
+// The control panel works without this file. With it, dialogs are modal, tokens come
+// and go by themselves, and long operations show how far they are.
+"use strict";
+
+(() => {
+	const live = document.getElementById("live");
+	const root = document.documentElement;
+	root.classList.add("js");
+
+	const say = (text) => { live.textContent = ""; live.textContent = text; };
+
+	// Dialogs: a page with a section.dialog, shown over the page that leads to it.
+
+	const modal = document.createElement("dialog");
+	modal.setAttribute("aria-labelledby", "dialog-title");
+	document.body.append(modal);
+	let opener = null; // what had the focus
+
+	modal.addEventListener("close", () => {
+		modal.replaceChildren();
+		if (opener && opener.isConnected) opener.focus();
+		opener = null;
+		if (stale) refresh();
+	});
+
+	// ask fetches a page or sends a form. The server answers with a page for the
+	// dialog, or says where to go.
+	async function ask(url, options = {}) {
+		let answer;
+		try {
+			answer = await fetch(url, { ...options, headers: { "Panel-Dialog": "1" }, credentials: "same-origin", redirect: "error" });
+		} catch {
+			say(live.dataset.failed);
+			return;
+		}
+		const open = answer.headers.get("Panel-Open");
+		if (open) { await ask(open); return; }
+		const to = answer.headers.get("Panel-Location");
+		if (to) { location.assign(to); return; }
+		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+		const section = page.querySelector("section.dialog");
+		if (!section) { location.assign(url); return; }
+		show(section);
+	}
+
+	function show(section) {
+		modal.className = section.classList.contains("wide") ? "wide" : "";
+		modal.replaceChildren(document.importNode(section, true));
+		if (!modal.open) { opener = document.activeElement; modal.showModal(); }
+		prepare(modal);
+		const first = modal.querySelector("[autofocus]:not(:disabled)");
+		const problem = modal.querySelector("#problem");
+		if (problem && !first) problem.focus(); else if (first) first.focus();
+	}
+
+	// prepare is done once for everything that comes into the page.
+	function prepare(part) {
+		for (const box of part.querySelectorAll("[data-hides]")) {
+			const hidden = document.getElementById(box.dataset.hides) || part.querySelector("#" + box.dataset.hides);
+			const apply = () => {
+				hidden.hidden = box.checked;
+				for (const input of hidden.querySelectorAll("input")) input.disabled = box.checked;
+			};
+			box.addEventListener("change", apply);
+			apply();
+		}
+		for (const zone of part.querySelectorAll("[data-drop]")) {
+			const input = zone.querySelector("input[type=file]");
+			zone.addEventListener("dragover", (e) => { e.preventDefault(); zone.classList.add("over"); });
+			zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+			zone.addEventListener("drop", (e) => {
+				e.preventDefault();
+				zone.classList.remove("over");
+				if (e.dataTransfer.files.length) input.files = e.dataTransfer.files;
+			});
+		}
+	}
+
+	document.addEventListener("click", (e) => {
+		const link = e.target.closest("a");
+		if (!link || e.defaultPrevented || e.button !== 0 || e.ctrlKey || e.metaKey || e.shiftKey) return;
+		if (link.hasAttribute("data-dialog")) {
+			e.preventDefault();
+			ask(link.href);
+		} else if (modal.contains(link) && link.hasAttribute("data-cancel")) {
+			e.preventDefault();
+			modal.close();
+		}
+	});
+
+	document.addEventListener("submit", (e) => {
+		const form = e.target, button = e.submitter;
+		if (button && button.hasAttribute("data-dialog-form")) {
+			e.preventDefault();
+			ask(form.action + "?" + new URLSearchParams(new FormData(form)));
+			return;
+		}
+		if (!modal.contains(form)) return;
+		e.preventDefault();
+		for (const b of form.querySelectorAll("button")) b.disabled = true;
+		const data = new FormData(form, button);
+		const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
+		ask(form.action, { method: "POST", body }).finally(() => {
+			for (const b of form.querySelectorAll("button")) b.disabled = false;
+		});
+	});
+
+	document.addEventListener("change", (e) => {
+		if (e.target.id === "token") e.target.form.requestSubmit();
+	});
+
+	// The keyboard: its layout cannot be asked for, but a letter shows its alphabet.
+
+	document.addEventListener("keydown", (e) => {
+		if (!(e.target instanceof HTMLElement) || !e.target.hasAttribute("data-pin")) return;
+		const line = e.target.closest("form").querySelector("#keyboard");
+		if (!line || e.key.length !== 1) return;
+		const caps = e.getModifierState("CapsLock");
+		const kind = /\p{Script=Cyrillic}/u.test(e.key) ? "cyrillic" : /\p{L}/u.test(e.key) ? "latin" : "digits";
+		line.classList.toggle("caps", caps);
+		const text = line.dataset[kind] + (caps ? " · " + line.dataset.caps : "");
+		const shown = line.querySelector("#keyboard-text");
+		if (shown.textContent !== text) shown.textContent = text;
+	});
+
+	// A file that is dropped anywhere on the list of certificates opens the import.
+
+	document.addEventListener("dragover", (e) => { if (document.getElementById("certs-form")) e.preventDefault(); });
+	document.addEventListener("drop", async (e) => {
+		const link = document.querySelector("a#import");
+		if (!document.getElementById("certs-form") || e.defaultPrevented) return;
+		e.preventDefault();
+		if (!link || modal.open || !e.dataTransfer.files.length) return;
+		const files = e.dataTransfer.files;
+		await ask(link.href);
+		const input = modal.querySelector("input[type=file]");
+		if (input) input.files = files;
+	});
+
+	// News from the server.
+
+	let stale = false; // the page behind the dialog is out of date
+
+	async function refresh() {
+		if (modal.open) { stale = true; return; }
+		stale = false;
+		if (!document.getElementById("token-bar")) return; // it shows no token
+		let answer;
+		try {
+			answer = await fetch(location.href, { headers: { "Panel-Refresh": "1" }, credentials: "same-origin" });
+		} catch {
+			return;
+		}
+		if (!answer.ok) { location.reload(); return; }
+		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+		const fresh = page.getElementById("main"), old = document.getElementById("main");
+		if (!fresh || modal.open) return;
+		const focused = document.activeElement && document.activeElement.id;
+		const ticked = [...old.querySelectorAll("input[name=item]:checked")].map((box) => box.value);
+		old.replaceWith(document.importNode(fresh, true));
+		for (const box of document.querySelectorAll("input[name=item]")) box.checked = ticked.includes(box.value);
+		prepare(document.getElementById("main"));
+		const again = focused && document.getElementById(focused);
+		if (again) again.focus();
+	}
+
+	function task(data) {
+		for (const part of document.querySelectorAll(`[data-task="${CSS.escape(data.id)}"]`)) {
+			if (part.hasAttribute("data-over")) continue;
+			const bar = part.querySelector("progress");
+			if (bar && data.percent > 0) bar.value = data.percent;
+			if (!data.over) continue;
+			part.setAttribute("data-over", "");
+			if (modal.contains(part)) ask("/task/" + data.id);
+			else if (part.classList.contains("dialog")) location.reload();
+			else refresh();
+		}
+	}
+
+	let source = null;
+
+	function listen() {
+		if (source || document.hidden) return;
+		source = new EventSource("/events");
+		source.addEventListener("tokens", () => {
+			const field = modal.open && modal.querySelector("input[name=token]");
+			if (field) gone(field.value);
+			refresh();
+		});
+		source.addEventListener("task", (e) => task(JSON.parse(e.data)));
+		source.addEventListener("session", () => { source.close(); say(live.dataset.over); location.reload(); });
+	}
+
+	// gone tells in an open dialog that its token was pulled out.
+	async function gone(token) {
+		let answer;
+		try {
+			answer = await fetch("/", { headers: { "Panel-Refresh": "1", "Panel-Dialog": "1" }, credentials: "same-origin" });
+		} catch {
+			return;
+		}
+		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+		const there = [...page.querySelectorAll("#token option")].some((o) => o.value === token);
+		if (there || !modal.open || modal.querySelector("#gone")) return;
+		const note = document.createElement("div");
+		note.id = "gone";
+		note.className = "problem";
+		note.setAttribute("role", "alert");
+		const text = document.createElement("p");
+		text.textContent = live.dataset.gone;
+		note.append(text);
+		modal.querySelector("h1").after(note);
+		for (const b of modal.querySelectorAll("form button")) b.disabled = true;
+	}
+
+	// A browser has few connections to one host: a page that nobody sees needs none.
+	document.addEventListener("visibilitychange", () => {
+		if (document.hidden && source) { source.close(); source = null; } else if (!document.hidden) { listen(); refresh(); }
+	});
+
+	const problem = document.querySelector("main > #problem, main .dialog #problem");
+	if (problem && !document.querySelector("[autofocus]")) problem.focus();
+	prepare(document);
+	if (live) listen();
+})();

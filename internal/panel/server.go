@@ -1,0 +1,298 @@
+package panel
+
+import (
+	"context"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"kaztoken/firmware"
+	"kaztoken/internal/settings"
+	"kaztoken/internal/words"
+)
+
+// Config says what a [Server] works with. Fields without a word on nil have to be
+// set.
+type Config struct {
+	Tokens Tokens
+	// Settings is the file with the user's choices; "" if there is no place for one.
+	Settings string
+	// Chosen is told of choices that were changed in the panel; nil for nobody.
+	Chosen func(settings.Settings)
+
+	// Explain tells a person of an error in a language.
+	Explain func(words.Words, error) Problem
+	// Firmware gives further options for the token in a reader; nil for none.
+	Firmware func(reader string) []firmware.Option
+	// Registered reports whether the applications of this machine find certificates
+	// on a token, and what can be done if they do not.
+	Registered func() Registration
+	About      func(context.Context) About
+
+	// Hosts are what the Host of a request may be: name or address, with the port
+	// unless it is the scheme's.
+	Hosts []string
+	TLS   bool
+	// Password lets whoever knows it in, and no one-time address; nil for those
+	// addresses.
+	Password *Password
+
+	Now func() time.Time // nil is time.Now
+	// Trace is told of every request that was answered; nil for nobody.
+	Trace func(Exchange)
+	// Report is told of what no person can be told of; nil for nobody.
+	Report func(error)
+}
+
+// Problem is an error as a person is told of it. The texts begin with a capital
+// letter.
+type Problem struct {
+	Message string
+	Details string // what the error says itself, in English; "" for nothing more
+	Hint    string // what can be done; "" if nothing is known
+	Gone    bool   // the token was pulled out
+}
+
+// Exchange is a request and its answer.
+type Exchange struct {
+	Method string
+	Route  string // as the panel knows it: no secret is in it
+	Status int
+	Took   time.Duration
+}
+
+// Registration says whether applications find the certificates of a token.
+type Registration struct {
+	Done bool
+	Hint string // why not, or what can be done; "" for nothing
+}
+
+// Server is the panel as an http.Handler. It is safe for concurrent use.
+type Server struct {
+	cfg   Config
+	mux   *http.ServeMux
+	pages map[words.Language]map[string]*template.Template
+	news  news
+	door  door
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	settled chan struct{} // closed when the tokens have been listed once
+
+	mu       sync.Mutex // guards the following fields; no I/O while held
+	sessions map[digest]*session
+	entries  map[digest]time.Time // one-time secrets, until when they are good
+	stations []*station
+	tasks    []*task
+	cut      map[string]interruption // by the token's number
+	listErr  error
+	counter  int
+}
+
+// New makes a server and begins to look for tokens. The caller closes it, after it
+// has stopped to serve requests.
+func New(cfg Config) *Server {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Server{
+		cfg: cfg, pages: templates(), settled: make(chan struct{}), sessions: make(map[digest]*session),
+		entries: make(map[digest]time.Time), cut: make(map[string]interruption),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.mux = s.routes()
+	s.wg.Go(s.follow)
+	s.wg.Go(s.mind)
+	return s
+}
+
+// Entry gives the path of an address that lets one browser in, once and for ten
+// minutes. With a password it is the page that asks for it.
+func (s *Server) Entry() string {
+	if s.cfg.Password != nil {
+		return "/"
+	}
+	return "/enter/" + s.newEntry()
+}
+
+// Close forgets all sessions, waits for operations that run and lets the tokens go.
+func (s *Server) Close() error {
+	s.cancel()
+	s.news.tell()
+	s.mu.Lock()
+	sessions := s.sessions
+	s.sessions = make(map[digest]*session)
+	s.mu.Unlock()
+	for _, n := range sessions {
+		n.end()
+	}
+	s.wg.Wait()
+	return nil
+}
+
+// Sessions counts the browsers that were let in and have not closed the panel.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Working reports whether an operation runs on a token.
+func (s *Server) Working() bool {
+	s.mu.Lock()
+	tasks := slices.Clone(s.tasks)
+	s.mu.Unlock()
+	return slices.ContainsFunc(tasks, (*task).running)
+}
+
+// Evict ends all sessions, as if everybody had closed the panel.
+func (s *Server) Evict() {
+	s.mu.Lock()
+	var all []*session
+	for _, n := range s.sessions {
+		all = append(all, n)
+	}
+	s.mu.Unlock()
+	for _, n := range all {
+		s.endSession(n)
+	}
+}
+
+func (s *Server) report(err error) {
+	if err != nil && s.cfg.Report != nil {
+		s.cfg.Report(err)
+	}
+}
+
+// relist is how long after a failure the tokens are listed again, unless there is
+// news of them before.
+const relist = 3 * time.Second
+
+// follow keeps the stations as the list of tokens has them.
+func (s *Server) follow() {
+	first := sync.OnceFunc(func() { close(s.settled) })
+	for {
+		changed := s.cfg.Tokens.Changed()
+		list, err := s.cfg.Tokens.List(s.ctx)
+		if s.ctx.Err() != nil {
+			first()
+			s.keepStations(nil, nil)
+			return
+		}
+		s.keepStations(list, err)
+		first()
+		var again <-chan time.Time
+		if err != nil {
+			timer := time.NewTimer(relist)
+			defer timer.Stop()
+			again = timer.C
+		}
+		select {
+		case <-changed:
+		case <-again:
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+// keepStations begins and ends plugging-ins.
+func (s *Server) keepStations(list []Entry, err error) {
+	s.mu.Lock()
+	var ended []*station
+	s.stations = slices.DeleteFunc(s.stations, func(st *station) bool {
+		stays := slices.ContainsFunc(list, func(e Entry) bool { return e.Key == st.entry.Key })
+		if !stays {
+			ended = append(ended, st)
+		}
+		return !stays
+	})
+	for _, e := range list {
+		if i := slices.IndexFunc(s.stations, func(st *station) bool { return st.entry.Key == e.Key }); i < 0 {
+			s.counter++
+			s.stations = append(s.stations, newStation(s, strconv.Itoa(s.counter), e))
+		}
+	}
+	s.listErr = err
+	var sessions []*session
+	for _, n := range s.sessions {
+		sessions = append(sessions, n)
+	}
+	s.mu.Unlock()
+	for _, st := range ended {
+		st.end()
+		for _, n := range sessions {
+			n.logOut(st.id)
+		}
+	}
+	s.news.tell()
+}
+
+// all lists the stations, and why the tokens could not be listed.
+func (s *Server) all() ([]*station, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.stations), s.listErr
+}
+
+// mind logs out of tokens that nobody has done anything with for a while.
+func (s *Server) mind() {
+	for {
+		told := s.news.next()
+		limit := time.Duration(s.settings().IdleMinutes) * time.Minute
+		wait := time.Hour
+		s.mu.Lock()
+		var sessions []*session
+		for _, n := range s.sessions {
+			sessions = append(sessions, n)
+		}
+		s.mu.Unlock()
+		for _, n := range sessions {
+			out, rest := n.idle(s.cfg.Now(), limit)
+			if out {
+				n.tell(notice{key: "panel.idle", bad: true})
+				s.news.tell()
+			}
+			if rest > 0 {
+				wait = min(wait, rest)
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-told:
+		case <-s.ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// news tells everybody that something has changed.
+type news struct {
+	mu      sync.Mutex // guards changed
+	changed chan struct{}
+}
+
+// next gives a channel that is closed at the next change.
+func (n *news) next() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.changed == nil {
+		n.changed = make(chan struct{})
+	}
+	return n.changed
+}
+
+func (n *news) tell() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
+	}
+}
