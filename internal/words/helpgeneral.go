@@ -93,9 +93,14 @@ var helpGeneral = []helpEntry{
 		"PIN-коды и пароли вводятся по запросу или читаются из первой строки файла (--pin-file и подобные) либо из строки открытого дескриптора (--pin-fd). Аргументами они не бывают. То, что уничтожает данные, сначала называет токен и спрашивает; --yes отвечает на вопрос и не отменяет ни одной проверки.",
 	},
 	{
-		"Messages are in Kazakh, Russian or English: --lang, or LC_ALL, LC_MESSAGES or LANG. Help, logs and JSON are in English.",
-		"Хабарлар мен анықтама қазақ, орыс немесе ағылшын тілінде болады: --lang, не LC_ALL, LC_MESSAGES немесе LANG бойынша. Журналдар мен JSON ағылшын тілінде.",
-		"Сообщения и справка бывают на казахском, русском и английском языках: --lang или LC_ALL, LC_MESSAGES, LANG. Журналы и JSON — на английском.",
+		"What no flag says is taken from the environment (KAZTOKEN_LANG, KAZTOKEN_BACKEND, KAZTOKEN_DEVICES), then from the user's settings: kaztoken/config.toml in $XDG_CONFIG_HOME or the system's folder for settings.",
+		"Параметрмен айтылмағаны ортадан (KAZTOKEN_LANG, KAZTOKEN_BACKEND, KAZTOKEN_DEVICES), одан кейін пайдаланушының баптауларынан алынады: бұл — $XDG_CONFIG_HOME немесе жүйенің баптаулар қалтасындағы kaztoken/config.toml.",
+		"Что не задано параметрами, берётся из окружения (KAZTOKEN_LANG, KAZTOKEN_BACKEND, KAZTOKEN_DEVICES), затем из настроек пользователя: это kaztoken/config.toml в $XDG_CONFIG_HOME или в системной папке настроек.",
+	},
+	{
+		"Messages and help are in Kazakh, Russian or English: --lang, KAZTOKEN_LANG, the settings, or LC_ALL, LC_MESSAGES or LANG. Logs and JSON are in English.",
+		"Хабарлар мен анықтама қазақ, орыс немесе ағылшын тілінде болады: --lang, KAZTOKEN_LANG, баптаулар, не LC_ALL, LC_MESSAGES немесе LANG бойынша. Журналдар мен JSON ағылшын тілінде.",
+		"Сообщения и справка бывают на казахском, русском и английском языках: --lang, KAZTOKEN_LANG, настройки или LC_ALL, LC_MESSAGES, LANG. Журналы и JSON — на английском.",
 	},
 	{
 		`Exit codes:

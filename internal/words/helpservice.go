@@ -24,9 +24,9 @@ var helpService = []helpEntry{
 		"С --virtual единственный считыватель — программный токен в этом процессе: новый при каждом запуске или хранимый в FILE с --virtual-state.",
 	},
 	{
-		"What is not said by a flag is read from the file of --config, a JSON object with the keys readers, groups, users and legacy_slots; and again at SIGHUP.",
-		"Параметрмен айтылмағаны --config файлынан оқылады: бұл — readers, groups, users, legacy_slots кілттері бар JSON нысаны; SIGHUP келгенде қайта оқылады.",
-		"Что не задано параметрами, читается из файла --config: это объект JSON с ключами readers, groups, users, legacy_slots; по SIGHUP он читается снова.",
+		"What is not said by a flag is read from the file of --config: the table [service] of a TOML file, with the keys readers, groups, users and legacy_slots; and again at SIGHUP.",
+		"Параметрмен айтылмағаны --config файлынан оқылады: бұл — TOML файлының readers, groups, users, legacy_slots кілттері бар [service] кестесі; SIGHUP келгенде қайта оқылады.",
+		"Что не задано параметрами, читается из файла --config: это таблица [service] файла TOML с ключами readers, groups, users, legacy_slots; по SIGHUP он читается снова.",
 	},
 	{
 		`--json prints an object once programs are served, with the keys

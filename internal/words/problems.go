@@ -1,5 +1,12 @@
 package words
 
+// Why a new PIN is weak.
+const (
+	weakKK = "{why?default:бұл әдепкі ПИН код|repeated:бір ғана таңба қайталанған|sequence:таңбалары қатар тұр|onekind:таңбалары бір ғана түрден}"
+	weakRU = "{why?default:это PIN-код по умолчанию|repeated:в нём повторяется один символ|sequence:его символы идут подряд|onekind:в нём символы только одного вида}"
+	weakEN = "{why?default:it is a default PIN|repeated:it repeats one character|sequence:its characters follow one another|onekind:it has only one kind of characters}"
+)
+
 // problems is one text for each kind of error. What the error itself says, in
 // English, may follow as details.
 var problems = []entry{
@@ -52,6 +59,7 @@ var problems = []entry{
 		"error.select.many", "{selector} бірнеше нысанға сәйкес келеді:{list}",
 		"{selector} подходит к нескольким объектам:{list}", "{selector} fits several:{list}",
 	},
+	{"error.settings", "баптаулар файлында қате бар", "в файле настроек ошибка", "the settings file has a mistake"},
 	{"error.file", "файлды оқу немесе жазу мүмкін болмады", "не удалось прочитать или записать файл", "a file cannot be read or written"},
 
 	// PINs and roles.
@@ -84,6 +92,15 @@ var problems = []entry{
 		"error.pin.length", "ПИН кодтың ұзындығы {got} байт, {min}-{max} байт болуы керек",
 		"длина PIN-кода {got} {got|байт|байта|байт}, допустимо от {min} до {max}",
 		"a PIN of {got} {got|byte|bytes}; the token takes {min} to {max}",
+	},
+	{
+		"error.pin.short", "жаңа ПИН код {got} таңбадан тұрады, баптаулар бойынша кемінде {min} таңба керек",
+		"в новом PIN-коде {got} {got|символ|символа|символов}, настройки требуют не менее {min}",
+		"a new PIN of {got} {got|character|characters}; the settings ask for {min} or more",
+	},
+	{
+		"error.pin.weak", "жаңа ПИН код әлсіз: " + weakKK + "; баптаулар оған тыйым салады",
+		"новый PIN-код слабый: " + weakRU + "; настройки это запрещают", "the new PIN is weak: " + weakEN + "; the settings forbid it",
 	},
 	{
 		"error.policy", "токен саясаты бойынша {role?user:Пайдаланушы|admin:Әкімші} Пайдаланушының ПИН кодын өзгерте алмайды",
@@ -265,6 +282,10 @@ var hints = []entry{
 		"hint.last", "соңғы әрекетті пайдалану үшін --last-try қосыңыз; ПИН код қате болса, ол бұғатталады",
 		"чтобы использовать последнюю попытку, добавьте --last-try; если PIN-код неверен, он будет заблокирован",
 		"--last-try uses it; if the PIN is wrong, it is blocked",
+	},
+	{
+		"hint.settings", "бұл ережені {file} файлында өзгертуге болады",
+		"это правило можно изменить в файле {file}", "the rule can be changed in {file}",
 	},
 	{"hint.again", "пәрменді қайталаңыз", "повторите команду", "run the command again"},
 	{

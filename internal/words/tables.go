@@ -1,7 +1,7 @@
 package words
 
 // tables is the whole catalogue; the order does not matter.
-var tables = [][]entry{panel, pages, frame, ask, done, problems, hints, information, listing, certificates, demonstration, service, helping}
+var tables = [][]entry{panel, frame, ask, done, problems, hints, information, listing, certificates, demonstration, service, helping}
 
 // frame is what stands around other texts.
 var frame = []entry{
@@ -65,6 +65,11 @@ var ask = []entry{
 		"warn.readable", "{file} файлын басқа пайдаланушылар оқи алады; мынаны орындаңыз: chmod 600 {file}",
 		"файл {file} могут прочитать другие пользователи; выполните: chmod 600 {file}",
 		"other users can read {file}: chmod 600 {file}",
+	},
+	{
+		"warn.pin.weak", "бұл ПИН кодты табу оңай: " + weakKK + ". Әріптер мен цифрларды араластырған жөн",
+		"этот PIN-код легко подобрать: " + weakRU + ". Лучше сочетать буквы и цифры",
+		"this PIN is easy to guess: " + weakEN + ". It is better to mix letters and digits",
 	},
 	{
 		"warn.defaults", "ПИН кодтар әдепкі мәндерге орнатылды. Оларды өзгертуді ұсынамыз",

@@ -21,6 +21,7 @@ import (
 
 	"kaztoken/firmware"
 	"kaztoken/internal/host"
+	"kaztoken/internal/settings"
 	"kaztoken/internal/words"
 )
 
@@ -74,12 +75,17 @@ type app struct {
 	words   words.Words // valid once the command line was understood
 	began   bool        // the command line was understood
 
+	settings     settings.Settings // the user's, or the standard ones
+	settingsPath string            // "" if there is no place for them
+	settingsErr  error             // why they cannot be read
+
 	descriptors map[int]*os.File // those that flags named, by number
 }
 
 // Main runs the command that args name and returns the exit code.
 func Main(ctx context.Context, env Env, args []string) int {
 	a := &app{Env: env}
+	a.readSettings()
 	root := a.root()
 	a.lang = langIn(args)
 	speak(root, words.For(a.language()))
@@ -128,8 +134,12 @@ PINs and passwords are typed at a prompt, or read from the first line of a file
 never arguments. What destroys something names the token and asks first; --yes
 answers the question and skips no check.
 
-Messages are in Kazakh, Russian or English: --lang, or LC_ALL, LC_MESSAGES or
-LANG. Help, logs and JSON are in English.
+What no flag says is taken from the environment (KAZTOKEN_LANG, KAZTOKEN_BACKEND,
+KAZTOKEN_DEVICES), then from the user's settings: kaztoken/config.toml in
+$XDG_CONFIG_HOME or the system's folder for settings.
+
+Messages and help are in Kazakh, Russian or English: --lang, KAZTOKEN_LANG, the
+settings, or LC_ALL, LC_MESSAGES or LANG. Logs and JSON are in English.
 
 Exit codes:
   0  all went well; for apdu: the card answered, whatever its status word says
@@ -153,7 +163,7 @@ func (a *app) root() *cobra.Command {
   kaztoken --token 1-1.4 apdu "00 CA 01 81 00"`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.begin() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.begin(c) },
 	}
 	c.SetIn(a.In)
 	c.SetOut(a.Out)
@@ -194,13 +204,15 @@ func must(err error) {
 }
 
 // begin runs when the command line is understood, before the command.
-func (a *app) begin() error {
+func (a *app) begin(c *cobra.Command) error {
 	level, err := logrus.ParseLevel(a.level)
 	if err != nil || !slices.Contains(levels, a.level) {
 		return &host.OptionError{Option: "log-level", Value: a.level, Want: levels}
 	}
-	if _, ok := words.Named(a.lang); !ok && a.lang != "" {
-		return &host.OptionError{Option: "lang", Value: a.lang, Want: []string{"kk", "ru", "en"}}
+	for _, lang := range []string{a.lang, a.Getenv(langVariable)} {
+		if _, ok := words.Named(lang); !ok && lang != "" {
+			return &host.OptionError{Option: "lang", Value: lang, Want: []string{"kk", "ru", "en"}}
+		}
 	}
 	a.words = words.For(a.language())
 	a.log = logrus.New()
@@ -209,7 +221,7 @@ func (a *app) begin() error {
 	a.log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, TimestampFormat: "15:04:05.000"})
 	a.options.Log = a.log
 	a.began = true
-	return nil
+	return a.settle(c)
 }
 
 // completeToken offers the tokens that are there.

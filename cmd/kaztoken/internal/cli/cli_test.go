@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("XDG_STATE_HOME", homeless)
+	// Nor do the settings of who runs the tests count (os.UserConfigDir).
+	os.Setenv("XDG_CONFIG_HOME", homeless)
 	// No test finds the smart-card service of this machine.
 	os.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(homeless, "pcscd.comm"))
 	// Parallel tests wait for readers that stay silent, not for the processor.

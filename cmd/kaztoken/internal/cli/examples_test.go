@@ -70,7 +70,7 @@ func TestExamplesParse(t *testing.T) {
 				err = cmd.ValidateRequiredFlags()
 			}
 			if err == nil {
-				err = a.begin()
+				err = a.begin(cmd)
 			}
 			if err != nil {
 				t.Errorf("%s: example %q: %v", name, line, err)

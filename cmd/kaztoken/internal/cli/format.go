@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/pinpolicy"
 	"kaztoken/internal/words"
 )
 
@@ -88,6 +89,12 @@ func (a *app) format(ctx context.Context, t *token, f *formatFlags, policy firmw
 			return &usageError{fmt.Errorf("--%s %d: too small", v.flag, v.value)}
 		}
 	}
+	defaults := !f.userPIN.given() || !f.adminPIN.given()
+	if rule := a.settings.NewPINs(); defaults && (rule.Weak == pinpolicy.Forbid || rule.MinLength > len(firmware.DefaultPIN(firmware.User))) {
+		if err := a.judge(firmware.DefaultPIN(firmware.User)); err != nil {
+			return err
+		}
+	}
 	if t.State() == firmware.StateVendor {
 		a.warn("ask.foreign")
 	}
@@ -101,7 +108,6 @@ func (a *app) format(ctx context.Context, t *token, f *formatFlags, policy firmw
 		Name: f.name, Policy: policy, UserMinLength: f.userMinLength, AdminMinLength: f.adminMinLength,
 		UserTries: f.userTries, AdminTries: f.adminTries,
 	}
-	defaults := !f.userPIN.given() || !f.adminPIN.given()
 	for _, p := range []struct {
 		flags *secretFlags
 		pin   *[]byte
@@ -111,6 +117,11 @@ func (a *app) format(ctx context.Context, t *token, f *formatFlags, policy firmw
 			return err
 		}
 		defer s.Wipe()
+		if s != nil {
+			if err := a.judge(s.Bytes()); err != nil {
+				return err
+			}
+		}
 		*p.pin = s.Bytes()
 	}
 	if a.ErrTerminal {

@@ -135,7 +135,7 @@ func TestDefaultCertificate(t *testing.T) {
 			}
 		}
 	}
-	if data, err := os.ReadFile(filepath.Join(d.dir, "kaztoken", "settings.json")); err != nil || !strings.Contains(string(data), "0000000032d18a58") {
+	if data, err := os.ReadFile(filepath.Join(d.dir, "kaztoken", "config.toml")); err != nil || !strings.Contains(string(data), "0000000032d18a58") {
 		t.Errorf("the file holds %q, %v", data, err)
 	}
 	d.must("cert", "delete", "ҮЛГІЕВА", "--yes", "--pin-file", "@user.pin")
@@ -145,13 +145,13 @@ func TestDefaultCertificate(t *testing.T) {
 			t.Errorf("after the deletion: %q", r.out)
 		}
 	}
-	if data, err := os.ReadFile(filepath.Join(d.dir, "kaztoken", "settings.json")); err != nil || string(data) != "{}\n" {
+	if data, err := os.ReadFile(filepath.Join(d.dir, "kaztoken", "config.toml")); err != nil || strings.Contains(string(data), " = ") {
 		t.Errorf("the file holds %q, %v", data, err)
 	}
 	// A file that is not ours stops what needs it, and stays.
-	d.file("kaztoken/settings.json", "nonsense")
-	d.run("cert", "default", "1").want(t, exitFailed, "malformed settings")
-	d.run("cert", "list").want(t, exitFailed, "malformed settings")
+	d.file("kaztoken/config.toml", "\nnonsense")
+	d.run("cert", "default", "1").want(t, exitFailed, "kaztoken/config.toml:2:")
+	d.run("cert", "list").want(t, exitFailed, "kaztoken/config.toml:2:")
 }
 
 // TestDeletingKeepsSharedKeys: the key pair stays while another certificate is

@@ -13,6 +13,7 @@ import (
 	"kaztoken/internal/certfile"
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
+	"kaztoken/internal/pinpolicy"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
 	"kaztoken/internal/words"
@@ -64,6 +65,14 @@ var problems = []problem{
 	{is: of(firmware.ErrLoginDisturbed), exit: exitFailed, message: "error.pin.disturbed", hint: "hint.again"},
 
 	// What the token, its format or its policy does not allow.
+	{
+		is: tooShort, exit: exitNotAllowed, message: "error.pin.short",
+		values: from(func(e *pinpolicy.Error) []any { return []any{"got", e.Length, "min", e.MinLength} }),
+	},
+	{
+		is: as[*pinpolicy.Error], exit: exitNotAllowed, message: "error.pin.weak",
+		values: from(func(e *pinpolicy.Error) []any { return []any{"why", weaknessWord(e.Weakness)} }),
+	},
 	{
 		is: as[*firmware.PINLengthError], exit: exitNotAllowed, message: "error.pin.length",
 		values: from(func(e *firmware.PINLengthError) []any { return []any{"got", e.Got, "min", e.Min, "max", e.Max} }),
@@ -137,7 +146,7 @@ var problems = []problem{
 	{is: as[*usageError], exit: exitUsage, message: "error.usage", own: ownText},
 	{is: of(errCancelled), exit: exitFailed, message: "error.cancelled"},
 	{is: of(emu.ErrState), exit: exitFailed, message: "error.file", own: ownText},
-	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.file", own: ownText},
+	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.settings", own: ownText},
 	{is: as[*fileError], exit: exitFailed, message: "error.file", own: ownText},
 
 	// The service.

@@ -17,6 +17,7 @@ import (
 	"kaztoken/internal/certfile"
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
+	"kaztoken/internal/pinpolicy"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
 	"kaztoken/internal/words"
@@ -98,7 +99,12 @@ var mistakes = []struct {
 	{"usage", &usageError{errors.New("unknown flag: --x")}, exitUsage},
 	{"cancelled", errCancelled, exitFailed},
 	{"state file", &host.HintError{Err: fmt.Errorf("x.state: %w", emu.ErrState), Hint: "hint.state.bad", Values: []any{"file", "x.state"}}, exitFailed},
-	{"settings", fmt.Errorf("x.json: %w", settings.ErrMalformed), exitFailed},
+	{"settings", &settings.Error{File: "config.toml", Line: 7, Key: "pin.min_length", Got: "3", Want: "want a whole number from 6 to 32"}, exitFailed},
+	{"new PIN too short", &host.HintError{Err: &pinpolicy.Error{Length: 3, MinLength: 6}, Hint: "hint.settings", Values: []any{"file", "config.toml"}}, exitNotAllowed},
+	{"new PIN default", &pinpolicy.Error{Weakness: pinpolicy.Default}, exitNotAllowed},
+	{"new PIN repeated", &pinpolicy.Error{Weakness: pinpolicy.Repeated}, exitNotAllowed},
+	{"new PIN in sequence", &pinpolicy.Error{Weakness: pinpolicy.Sequence}, exitNotAllowed},
+	{"new PIN of one kind", &pinpolicy.Error{Weakness: pinpolicy.OneKind}, exitNotAllowed},
 	{"file", &fileError{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}}, exitFailed},
 
 	{"no permission", &host.HintError{Err: fmt.Errorf("1-1: %w", usb.ErrAccess), Hint: "hint.udev", Values: []any{"command", "tee rule", "group", "usermod"}}, exitOutOfReach},

@@ -89,7 +89,7 @@ func TestNoPINAsArgument(t *testing.T) {
 			}
 		}
 	}
-	// And none in the environment: nothing but language and folder is asked.
+	// And none in the environment: nothing but choices and a folder is asked.
 	d := newDesk(t).files()
 	asked := map[string]bool{}
 	var lang string
@@ -108,7 +108,7 @@ func TestNoPINAsArgument(t *testing.T) {
 	r.want(t, exitOK, "На токене ничего нет")
 	for name := range asked {
 		switch name {
-		case "LC_ALL", "LC_MESSAGES", "LANG", "XDG_CONFIG_HOME":
+		case "LC_ALL", "LC_MESSAGES", "LANG", "XDG_CONFIG_HOME", langVariable, backendVariable, devicesVariable:
 		default:
 			t.Errorf("asks for $%s", name)
 		}

@@ -51,8 +51,9 @@ there is no logind, members of the group ` + host.ServiceGroup + ` may, too.
 With --virtual the one reader is a token in software, in this process: new at
 every start, or kept in FILE with --virtual-state.
 
-What is not said by a flag is read from the file of --config, a JSON object with
-the keys readers, groups, users and legacy_slots; and again at SIGHUP.
+What is not said by a flag is read from the file of --config: the table [service]
+of a TOML file, with the keys readers, groups, users and legacy_slots; and again at
+SIGHUP.
 
 --json prints an object once programs are served, with the keys
   socket, export (what to put into their environment; empty for the socket that
@@ -81,6 +82,9 @@ the keys readers, groups, users and legacy_slots; and again at SIGHUP.
 func (a *app) choices(o serveOptions) (host.Choices, int, error) {
 	s, err := settings.LoadService(o.config)
 	if err != nil {
+		if errors.Is(err, settings.ErrMalformed) {
+			return host.Choices{}, 0, err
+		}
 		return host.Choices{}, 0, &fileError{err}
 	}
 	c := host.Choices{Readers: o.readers, Groups: o.groups, Users: o.users}

@@ -146,9 +146,9 @@ func TestServe(t *testing.T) {
 	// Settings are read again, and bad ones change nothing.
 	config := filepath.Join(filepath.Dir(s.socket), "config")
 	for _, c := range []struct{ text, log string }{
-		{`{"users": ["0"], "readers": "all"}`, ""},
-		{`{"usres": ["0"]}`, "settings not taken over"},
-		{`{"readers": "some"}`, "settings not taken over"},
+		{"[service]\nusers = [\"0\"]\nreaders = \"all\"\n", ""},
+		{"[service]\nusres = [\"0\"]\n", "settings not taken over"},
+		{"[service]\nreaders = \"some\"\n", "settings not taken over"},
 	} {
 		if err := os.WriteFile(config, []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)

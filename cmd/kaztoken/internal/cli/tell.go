@@ -8,15 +8,6 @@ import (
 	"kaztoken/internal/words"
 )
 
-// language decides in which language to talk: --lang, or what the environment
-// asks for.
-func (a *app) language() words.Language {
-	if l, ok := words.Named(a.lang); ok {
-		return l
-	}
-	return words.Preferred(a.Getenv)
-}
-
 // say tells what was done, on standard error.
 func (a *app) say(k words.Key, values ...any) {
 	fmt.Fprintln(a.Err, a.words.Text(k, values...))

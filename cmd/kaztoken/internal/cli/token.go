@@ -106,7 +106,7 @@ func (a *app) login(ctx context.Context, t *token, r firmware.Role, l *loginFlag
 	if s.Blocked {
 		return none, &firmware.PINError{Role: r, Blocked: true, Err: firmware.ErrPINBlocked}
 	}
-	lastTry := l.lastTry
+	lastTry := l.lastTry || !a.settings.AskLastTry
 	if s.Left == 1 && !lastTry {
 		if lastTry, err = a.askLastTry(ctx); err != nil {
 			return none, err
@@ -127,7 +127,7 @@ func (a *app) login(ctx context.Context, t *token, r firmware.Role, l *loginFlag
 		options = append(options, firmware.AllowLastTry())
 	}
 	result, err := t.Login(ctx, r, pin.Bytes(), options...)
-	if err == nil && result.DefaultPIN {
+	if err == nil && result.DefaultPIN && a.settings.WarnDefaultPIN {
 		a.warn("defwarn")
 	}
 	return result, err
@@ -147,9 +147,18 @@ func (a *app) askLastTry(ctx context.Context) (ok bool, err error) {
 	return ok, err
 }
 
-// newPIN gets a new PIN, typed twice if it is typed. The caller wipes it.
+// newPIN gets a new PIN that the settings allow, typed twice if it is typed. The
+// caller wipes it.
 func (a *app) newPIN(ctx context.Context, f *secretFlags, whose firmware.Role) (*secret.Bytes, error) {
-	return a.askSecret(ctx, f, true, "ask.newpin", "role", roleWord(whose))
+	pin, err := a.askSecret(ctx, f, true, "ask.newpin", "role", roleWord(whose))
+	if err != nil {
+		return nil, err
+	}
+	if err := a.judge(pin.Bytes()); err != nil {
+		pin.Wipe()
+		return nil, err
+	}
+	return pin, nil
 }
 
 // roleNamed reads a role from the command line.
