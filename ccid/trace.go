@@ -3,6 +3,8 @@ package ccid
 import (
 	"fmt"
 	"time"
+
+	"kaztoken/internal/iso7816"
 )
 
 // EventKind says what an [Event] tells.
@@ -67,34 +69,21 @@ func (r *Reader) trace(e Event) {
 	}
 }
 
-// carriesPIN reports whether the body of an APDU must not be shown: VERIFY,
-// CHANGE REFERENCE DATA and RESET RETRY COUNTER, with either form of data
-// field (ISO 7816-4:2013 §11.5.6 to §11.5.10).
+// carriesPIN reports whether the body of an APDU must not be shown.
 func carriesPIN(apdu []byte) bool {
 	if len(apdu) < 2 {
 		return true // no APDU to judge by
 	}
-	switch apdu[1] &^ 1 {
-	case 0x20, 0x24, 0x2C:
-		return true
-	}
-	return false
+	return iso7816.CarriesSecret(apdu[1])
 }
 
-// bringsPlain reports whether the answer to an APDU must not be shown: it is what
-// a key decrypts (PERFORM SECURITY OPERATION with P1 80, ISO 7816-4:2013 §11.6.10),
-// or the rest of that, by GET RESPONSE.
+// bringsPlain reports whether the answer to an APDU must not be shown; before is
+// what it said of the APDU before.
 func bringsPlain(apdu []byte, before bool) bool {
 	if len(apdu) < 4 {
 		return before
 	}
-	switch apdu[1] {
-	case 0x2A:
-		return apdu[2] == 0x80
-	case 0xC0:
-		return before
-	}
-	return false
+	return iso7816.BringsSecret(apdu[1], apdu[2], before)
 }
 
 // traceCommand tells of message b going out. What it shows of a secret one is

@@ -17,6 +17,22 @@ type Driver struct {
 	Open func(ctx context.Context, dev usb.Info, ifc usb.Interface) (usb.Pipe, error)
 }
 
+// recorded is the driver with r around each pipe that it opens, if there is one.
+func (d Driver) recorded(r Recorder) Driver {
+	if r == nil {
+		return d
+	}
+	open := d.Open
+	d.Open = func(ctx context.Context, dev usb.Info, ifc usb.Interface) (usb.Pipe, error) {
+		p, err := open(ctx, dev, ifc)
+		if err != nil {
+			return nil, err
+		}
+		return r.Pipe(p, dev, ifc), nil
+	}
+	return d
+}
+
 // drivers lists what this build has, the default first. On Linux that is usbfs:
 // it does not wake up when there is nothing to do, costs half of what gousb's
 // event loop does for a transfer, and leaves no PIN in memory that was freed.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/sirupsen/logrus"
+
+	"kaztoken/usb"
 )
 
 // ErrNoToken: there is no token, or none that the selector means.
@@ -34,6 +36,14 @@ type Options struct {
 	// it, in ~/.local/state (macOS: ~/Library/Application Support).
 	VirtualState string
 	Log          *logrus.Logger
+	// Recorder listens to every USB interface that is opened; nil for nobody.
+	Recorder Recorder
+}
+
+// Recorder stands between the driver and the USB interfaces that it opens.
+type Recorder interface {
+	// Pipe gives a pipe that does what p does. Closing it closes p.
+	Pipe(p usb.Pipe, dev usb.Info, ifc usb.Interface) usb.Pipe
 }
 
 // BackendNames lists what Options.Backend may be, the default first: "auto" goes
@@ -56,7 +66,9 @@ func (o Options) road() (road, error) {
 	switch o.Backend {
 	case "", "auto", "usb", "pcsc":
 	case "virtual":
-		return virtual(o.VirtualState), nil
+		r := virtual(o.VirtualState)
+		r.driver = r.driver.recorded(o.Recorder)
+		return r, nil
 	default:
 		return nil, &OptionError{"backend", o.Backend, BackendNames()}
 	}
@@ -72,7 +84,7 @@ func (o Options) road() (road, error) {
 	if err != nil {
 		return nil, err
 	}
-	direct := &usbRoad{backend: "usb", source: system(), driver: driver, filter: filter, inspect: inspect}
+	direct := &usbRoad{backend: "usb", source: system(), driver: driver.recorded(o.Recorder), filter: filter, inspect: inspect}
 	if o.Backend == "usb" {
 		return direct, nil
 	}

@@ -16,7 +16,7 @@ import (
 
 // virtual is the road to a KAZTOKEN in software, within this process, whose
 // state is in a file. It is made when the token is opened for the first time.
-func virtual(path string) road {
+func virtual(path string) *usbRoad {
 	// What is known of it without opening it does not depend on the state.
 	info := ccidsim.New(ccidsim.KAZTOKEN, emu.New()).Info()
 	return &usbRoad{

@@ -42,6 +42,10 @@ type Env struct {
 	Find   func(context.Context, host.Options) ([]host.Candidate, error)
 	Open   func(context.Context, host.Options) (*host.Token, error)
 	Follow func(host.Options) (*host.Supervisor, error)
+	// Changes tells that Find may have another answer; see [host.Changes].
+	Changes func(ctx context.Context, o host.Options, signal func()) error
+	// Browse opens an address in the person's browser.
+	Browse func(ctx context.Context, url string) error
 
 	// Activated is the socket that a service manager has passed, nil for none; and
 	// Hangups the signals to read settings again, until stop.
@@ -58,7 +62,7 @@ func System(version string) Env {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version,
 		Terminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
 		Console: openConsole, Getenv: os.Getenv, Now: time.Now,
-		Find: host.Find, Open: host.OpenToken, Follow: host.Follow,
+		Find: host.Find, Open: host.OpenToken, Follow: host.Follow, Changes: host.Changes, Browse: browse,
 		Activated: activated, Hangups: hangups,
 		Card: (*host.Token).Channel,
 	}
@@ -191,7 +195,8 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.panelCommand(),
+		a.registerCommand(), a.unregisterCommand(),
 		a.rulesCommand(), a.versionCommand())
 	return c
 }

@@ -14,6 +14,7 @@ import (
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/pinpolicy"
+	"kaztoken/internal/registration"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
 	"kaztoken/internal/words"
@@ -147,6 +148,7 @@ var problems = []problem{
 	{is: of(errCancelled), exit: exitFailed, message: "error.cancelled"},
 	{is: of(emu.ErrState), exit: exitFailed, message: "error.file", own: ownText},
 	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.settings", own: ownText},
+	{is: of(registration.ErrNoModule), exit: exitFailed, message: "error.nomodule", hint: "hint.nomodule", own: ownDetails},
 	{is: as[*fileError], exit: exitFailed, message: "error.file", own: ownText},
 
 	// The service.

@@ -18,6 +18,7 @@ import (
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/pinpolicy"
+	"kaztoken/internal/registration"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
 	"kaztoken/internal/words"
@@ -113,6 +114,7 @@ var mistakes = []struct {
 	{"no service", &host.HintError{Err: &host.NoServiceError{Socket: "/run/s", Err: fs.ErrNotExist}, Hint: "hint.serve", Values: []any{"command", "kaztoken serve", "option", "--socket PATH"}}, exitFailed},
 	{"another service", &host.NoServiceError{Socket: "/run/s", Err: &host.ServedError{Socket: "/run/s", Holder: udev.Holder{PID: 812, Name: "pcscd"}}}, exitFailed},
 	{"not told", &host.NoServiceError{Socket: "/run/s", Err: fs.ErrPermission}, exitFailed},
+	{"no module", fmt.Errorf("%w: no libkaztoken-pkcs11.so in /usr/lib/pkcs11", registration.ErrNoModule), exitFailed},
 	{"no good socket", fmt.Errorf("%w: 2 sockets were passed, want one", systemd.ErrActivation), exitFailed},
 	{"held", &host.HintError{Err: fmt.Errorf("1-1: held by pcscd (pid 812): %w", usb.ErrBusy), Hint: "hint.stop", Values: []any{"command", "stop pcscd"}}, exitOutOfReach},
 	{"held by some program", &host.HintError{Err: fmt.Errorf("1-1: held by x: %w", usb.ErrBusy), Hint: "hint.end"}, exitOutOfReach},

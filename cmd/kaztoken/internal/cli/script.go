@@ -109,14 +109,12 @@ func isByte(s string) bool {
 }
 
 // shown is how much of a command APDU may be shown: all of it, or the header if
-// the body carries a PIN (VERIFY, CHANGE REFERENCE DATA, RESET RETRY COUNTER,
-// ISO 7816-4:2013 §11.5.6 to §11.5.10).
+// the body carries a PIN.
 func shown(apdu []byte) (part []byte, hidden int) {
 	if len(apdu) < 4 { // a reset
 		return apdu, 0
 	}
-	switch apdu[1] &^ 1 {
-	case 0x20, 0x24, 0x2C:
+	if iso7816.CarriesSecret(apdu[1]) {
 		return apdu[:4], len(apdu) - 4
 	}
 	return apdu, 0
