@@ -75,6 +75,7 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
 
 dist: ## build/dist: .deb, .rpm and .apk, the same bytes from the same commit
+	@.ci/deps udev/packaging/packages.txt
 	GO="$(GO)" RELEASE=$(RELEASE) udev/packaging/dist $(BUILD)/dist
 
 source: ## build/dist: the archive that distributions build from, with its modules
