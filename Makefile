@@ -8,6 +8,7 @@ BUILD    := build
 PREFIX   ?= /usr/local
 UDEVDIR  ?= /usr/lib/udev/rules.d
 SYSTEMD  ?= /usr/lib
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
 RELEASE  := 0.1.0
 FUZZTIME ?= 20s
 SOAK     ?= 5
@@ -23,7 +24,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak dist source golden deps deps-e2e install install-program install-systemd install-openrc install-procd ifd install-ifd uninstall uninstall-ifd clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak man dist source golden deps deps-e2e install install-program install-man install-systemd install-openrc install-procd ifd install-ifd uninstall uninstall-ifd clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -74,6 +75,11 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -timeout 30m ./firmware -thorough
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
 
+# For this machine, whatever is built for. Without cgo, so that a compiler of another machine does no harm.
+man: ## build/share: manual pages in English, Russian and Kazakh; completion for bash, zsh and fish
+	rm -rf $(BUILD)/share
+	GOOS= GOARCH= CGO_ENABLED=0 $(GO) run ./cmd/kaztoken/internal/manual -version "$(VERSION)" $(BUILD)/share
+
 dist: ## build/dist: .deb, .rpm and .apk, the same bytes from the same commit
 	@.ci/deps udev/packaging/packages.txt
 	GO="$(GO)" RELEASE=$(RELEASE) udev/packaging/dist $(BUILD)/dist
@@ -94,11 +100,21 @@ $(BUILD)/kaztoken:
 install: install-program install-systemd ## DESTDIR= PREFIX= UDEVDIR= SYSTEMD=; the service is there, and not enabled
 
 # The program and all that does not depend on how services are started.
-install-program: $(BUILD)/kaztoken
+install-program: $(BUILD)/kaztoken install-man
 	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
 	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
+
+install-man: $(BUILD)/share/man/man1/kaztoken.1
+	(cd $(BUILD)/share/man && find . -name '*.1') | while read -r page; do \
+		install -D -m 0644 $(BUILD)/share/man/$$page $(DESTDIR)$(PREFIX)/share/man/$$page || exit 1; done
+	install -D -m 0644 $(BUILD)/share/completions/kaztoken.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kaztoken
+	install -D -m 0644 $(BUILD)/share/completions/_kaztoken $(DESTDIR)$(ZSHDIR)/_kaztoken
+	install -D -m 0644 $(BUILD)/share/completions/kaztoken.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kaztoken.fish
+
+$(BUILD)/share/man/man1/kaztoken.1: $(BUILD)/kaztoken
+	@$(MAKE) --no-print-directory man
 
 install-systemd:
 	install -d $(DESTDIR)$(SYSTEMD)/systemd/system
@@ -141,6 +157,8 @@ uninstall:
 	rm -f $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.service $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.socket
 	rm -f $(DESTDIR)$(SYSTEMD)/sysusers.d/kaztoken.conf $(DESTDIR)$(SYSTEMD)/tmpfiles.d/kaztoken.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/kaztoken
+	for dir in man1 ru/man1 kk/man1; do rm -f $(DESTDIR)$(PREFIX)/share/man/$$dir/kaztoken.1 $(DESTDIR)$(PREFIX)/share/man/$$dir/kaztoken-*.1; done
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kaztoken $(DESTDIR)$(ZSHDIR)/_kaztoken $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kaztoken.fish
 
 clean:
 	rm -rf $(BUILD)
