@@ -14,7 +14,7 @@ import (
 )
 
 // untranslated are commands whose help is in English alone, by their names.
-var untranslated = []string{"panel", "trace", "doctor", "register", "unregister"}
+var untranslated = []string{"panel", "trace", "doctor"}
 
 // helpText is one text of the help and where it stands.
 type helpText struct{ where, text string }
