@@ -24,7 +24,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak man dist source golden deps deps-e2e install install-program install-man install-systemd install-openrc install-procd ifd install-ifd uninstall uninstall-ifd clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak man dist source golden deps deps-e2e install install-program install-man install-systemd install-openrc install-procd install-macos ifd install-ifd uninstall uninstall-ifd clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
