@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// keyLine is an assignment of a desktop entry (Desktop Entry Specification 1.5 §3).
+// keyLine is an assignment of a desktop entry (Desktop Entry Specification 1.4 §3).
 var keyLine = regexp.MustCompile(`^([A-Za-z0-9-]+)(?:\[([a-z]{2})\])?=(.*)$`)
 
 func TestDesktopEntry(t *testing.T) {
