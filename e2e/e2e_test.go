@@ -145,6 +145,9 @@ func command(share string) string {
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
+// javaRuntime is Debian's own, which can compile as well.
+const javaRuntime = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
+
 // build puts what the guest runs into the shared directory: the scenarios and
 // the program with both USB drivers, the static program, the stock clients and
 // the udev rules.
@@ -164,8 +167,10 @@ func build(ctx context.Context, t *testing.T, share string) {
 		{"CGO_ENABLED=1", "go", "build", "-o", target("kaztoken"), "../cmd/kaztoken"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("gousbidle"), "./guest/testdata/gousbidle"},
 		{"CGO_ENABLED=0", "go", "build", "-o", target("static/kaztoken"), "../cmd/kaztoken"},
+		{"", "../.ci/ifd", share},
 		client("stockclient"),
 		client("waitclient"),
+		{"", javaRuntime, "-m", "jdk.compiler/com.sun.tools.javac.Main", "-Xlint:all", "-d", target("java"), "guest/testdata/SmartCardClient.java"},
 		{"", "cp", "guest/testdata/pyscardclient.py", target("pyscardclient.py")},
 		{"", "cp", "../udev/70-kaztoken.rules", target("70-kaztoken.rules")},
 	} {

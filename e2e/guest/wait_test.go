@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,27 +86,37 @@ func waitAndPlug(t *testing.T, s stack, cycles int) map[string][]time.Duration {
 	return told
 }
 
-// awaitWait waits until a client is in an endless SCardGetStatusChange. What comes
-// before, libpcsclite does not tell a program that waits for readers: it compares
-// their number with that at the beginning of the call.
+// awaitWait waits until a thread of a client is in an endless SCardGetStatusChange.
+// What comes before, libpcsclite does not tell a program that waits for readers: it
+// compares their number with that at the beginning of the call.
 func (d *dialogue) awaitWait(t testing.TB) {
 	t.Helper()
-	// poll(descriptors, 1, 60000 ms): the library wakes up each minute.
-	const number, timeout = "7", "0xea60"
 	seen := 0
 	await(t, d.name+" to wait", func() (struct{}, bool) {
-		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", d.cmd.Process.Pid))
-		if err != nil {
-			t.Fatal(err)
+		calls, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", d.cmd.Process.Pid))
+		if err != nil || len(calls) == 0 {
+			t.Fatalf("%s: no threads: %v", d.name, err)
 		}
-		words := strings.Fields(string(call))
-		if len(words) > 3 && words[0] == number && words[3] == timeout {
+		if slices.ContainsFunc(calls, isWait) {
 			seen++
 		} else {
 			seen = 0
 		}
 		return struct{}{}, seen > 1 // the first may have been waiting for an answer
 	})
+}
+
+// isWait reports whether the thread that a file of /proc tells the system call of
+// is in an endless SCardGetStatusChange.
+func isWait(path string) bool {
+	// poll(descriptors, 1, 60000 ms): the library wakes up each minute.
+	const number, timeout = "7", "0xea60"
+	call, err := os.ReadFile(path)
+	if err != nil {
+		return false // the thread has ended
+	}
+	words := strings.Fields(string(call))
+	return len(words) > 3 && words[0] == number && words[3] == timeout
 }
 
 // stamp reads up to an event that the waiting client was told of, and says when.
