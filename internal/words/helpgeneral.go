@@ -33,6 +33,10 @@ var helping = []entry{
 	},
 	{"man.manual", "KAZTOKEN анықтамалығы", "Руководство KAZTOKEN", "KAZTOKEN manual"},
 	{
+		"man.env.flags", "{flags} параметрлері берілмесе, олардың мәндері",
+		"значения параметров {flags}, если они не указаны", "values of {flags} where these are not given",
+	},
+	{
 		"man.env.lang", "хабарлар мен анықтама тілі; орнатылғандардың біріншісі ескеріледі",
 		"язык сообщений и справки; решает первая из заданных", "language of messages and help; the first that is set decides",
 	},
@@ -43,6 +47,7 @@ var helping = []entry{
 	},
 	{"man.env.socket", "смарт-карта қызметінің сокеті", "сокет службы смарт-карт", "socket of the smart-card service"},
 	{"man.file.settings", "пайдаланушының баптаулары", "настройки пользователя", "the user's settings"},
+	{"man.file.service", "kaztoken serve баптаулары", "настройки kaztoken serve", "settings of kaztoken serve"},
 	{"man.file.state", "виртуалды токеннің күйі", "состояние виртуального токена", "state of the virtual token"},
 	{"man.file.socket", "смарт-карта қызметінің әдепкі сокеті", "сокет службы смарт-карт по умолчанию", "socket of the smart-card service, unless another is named"},
 	{

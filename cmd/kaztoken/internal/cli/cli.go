@@ -8,6 +8,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -210,6 +211,10 @@ func must(err error) {
 
 // begin runs when the command line is understood, before the command.
 func (a *app) begin(c *cobra.Command) error {
+	// The parser asks for these only afterwards, but they are mistakes of the command line, too.
+	if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+		return err
+	}
 	level, err := logrus.ParseLevel(a.level)
 	if err != nil || !slices.Contains(levels, a.level) {
 		return &host.OptionError{Option: "log-level", Value: a.level, Want: levels}

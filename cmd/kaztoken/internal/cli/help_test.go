@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -69,8 +71,8 @@ func TestHelpSpeaks(t *testing.T) {
 		name string
 		args []string
 	}{
-		{"help-ru", []string{"--lang", "ru", "--help"}},
-		{"help-kk", []string{"--lang", "kk", "--help"}},
+		{"help-ru-key", []string{"--lang", "ru", "key", "--help"}},
+		{"help-kk-cert-show", []string{"--lang", "kk", "cert", "show", "--help"}},
 		{"help-ru-pin-change", []string{"--lang", "ru", "pin", "change", "--help"}},
 		{"help-kk-pin", []string{"--lang", "kk", "pin", "--help"}},
 	} {
@@ -92,6 +94,16 @@ func TestHelpSpeaks(t *testing.T) {
 		if r.out != byFlag {
 			t.Errorf("%v prints %q, want what --lang=ru gives", args, r.out)
 		}
+	}
+	chosen := t.TempDir()
+	if r := run(t, t.Context(), nil, func(e *Env) {
+		e.Getenv = func(name string) string { return map[string]string{"XDG_CONFIG_HOME": chosen}[name] }
+		config := filepath.Join(chosen, "kaztoken", "config.toml")
+		if err := errors.Join(os.Mkdir(filepath.Dir(config), 0o700), os.WriteFile(config, []byte("language = \"ru\"\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}, "pin", "change", "--help"); r.out != byFlag {
+		t.Errorf("with Russian in the settings: %q", r.out)
 	}
 	if r := run(t, t.Context(), nil, env, "pin", "--lang", "en", "--help"); strings.Contains(r.out, "PIN-код") {
 		t.Errorf("--lang en prints %q", r.out)
@@ -146,6 +158,7 @@ func TestMistakenCommandLine(t *testing.T) {
 		{[]string{"list", "--token"}, "параметру --token нужно значение", "--token параметріне мән керек"},
 		{[]string{"cert", "export", "1", "-o"}, "параметру -o нужно значение", "-o параметріне мән керек"},
 		{[]string{"list", "--json=x"}, "параметру --json не подходит значение: x", "--json параметріне бұл мән жарамайды: x"},
+		{[]string{"sign", "f"}, "не указан обязательный параметр: key", "міндетті параметр берілмеген: key"},
 		{[]string{"cert", "show"}, "нужно аргументов: 1, указано: 0", "аргументтер саны 1 болуы керек, берілгені: 0"},
 		{[]string{"cert", "delete"}, "нужно аргументов: не меньше 1, указано: 0", "аргументтер саны кемінде 1 болуы керек, берілгені: 0"},
 		{[]string{"sign", "a", "b", "--key", "1"}, "нужно аргументов: не больше 1, указано: 2", "аргументтер саны 1-ден аспауы керек, берілгені: 2"},

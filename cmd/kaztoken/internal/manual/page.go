@@ -116,6 +116,8 @@ func (b book) surroundings(r *roff, exits string) {
 		}
 	}
 	r.section(text("man.environment"))
+	r.item(`\fBKAZTOKEN_LANG\fR, \fBKAZTOKEN_BACKEND\fR, \fBKAZTOKEN_DEVICES\fR`,
+		strings.ReplaceAll(escape(text("man.env.flags", "flags", "FLAGS")), "FLAGS", `\fB\-\-lang\fR, \fB\-\-backend\fR, \fB\-\-devices\fR`))
 	r.item(`\fBLC_ALL\fR, \fBLC_MESSAGES\fR, \fBLANG\fR`, escape(text("man.env.lang")))
 	r.item(`\fBXDG_CONFIG_HOME\fR`, escape(text("man.env.config", "folder", "~/.config")))
 	r.item(`\fBXDG_STATE_HOME\fR`, escape(text("man.env.state", "folder", "~/.local/state")))
@@ -123,6 +125,7 @@ func (b book) surroundings(r *roff, exits string) {
 	r.section(text("man.files"))
 	for _, f := range []struct{ path, what string }{
 		{"$XDG_CONFIG_HOME/kaztoken/config.toml", text("man.file.settings")},
+		{"/etc/kaztoken/config.toml", text("man.file.service")},
 		{"$XDG_STATE_HOME/kaztoken/virtual.state", text("man.file.state")},
 		{"/run/pcscd/pcscd.comm", text("man.file.socket")},
 		{"/usr/lib/udev/rules.d/70-kaztoken.rules", text("man.file.rules")},
