@@ -119,13 +119,20 @@ type LoginResult struct {
 	DefaultPIN bool // the PIN is the one that every token is delivered with
 }
 
-type login struct{ lastTry bool }
+type login struct{ lastTry, shared bool }
 
 // A LoginOption changes one [Token.Login].
 type LoginOption func(*login)
 
 // AllowLastTry lets a log-in use the last try: a wrong PIN then blocks the token.
 func AllowLastTry() LoginOption { return func(l *login) { l.lastTry = true } }
+
+// KeepShared lets other programs use the token while somebody is logged in:
+// between the operations, no transaction is held. They profit by the log-in, and
+// may drop it, which an operation then finds out by the card's refusal
+// ([iso7816.ErrSecurityStatus]) or by a *[RoleError]. It is for programs that stay
+// logged in for long; on a card that nobody shares it makes no difference.
+func KeepShared() LoginOption { return func(l *login) { l.shared = true } }
 
 // Login verifies a PIN, which is not kept. One role is logged in at a time: who
 // was before is logged out. The PIN is sent at most once, and not at all if it
@@ -144,6 +151,9 @@ func (t *Token) Login(ctx context.Context, r Role, pin []byte, opts ...LoginOpti
 	if t.state == StateWiped || t.state == StateHalf {
 		return LoginResult{}, &StateError{Op: OpLogin, State: t.state}
 	}
+	if t.loose && t.role == r {
+		t.forget() // what is left of it on the card, login finds out
+	}
 	if err := t.logout(ctx); err != nil {
 		return LoginResult{}, err
 	}
@@ -153,8 +163,13 @@ func (t *Token) Login(ctx context.Context, r Role, pin []byte, opts ...LoginOpti
 	if err := t.login(ctx, r, pin, l.lastTry); err != nil {
 		return LoginResult{}, errors.Join(err, t.end(ctx))
 	}
-	t.role = r // the transaction is held until the log-out
-	return LoginResult{DefaultPIN: isDefault(r, pin)}, nil
+	t.role = r
+	result := LoginResult{DefaultPIN: isDefault(r, pin)}
+	if l.shared && t.share != nil {
+		t.loose = true
+		return result, t.end(ctx)
+	}
+	return result, nil // the transaction is held until the log-out
 }
 
 func isDefault(r Role, pin []byte) bool { return subtle.ConstantTimeCompare(pin, DefaultPIN(r)) == 1 }
@@ -242,13 +257,33 @@ func (t *Token) logout(ctx context.Context) error {
 	if t.role == 0 {
 		return nil
 	}
-	t.role = 0
-	t.current.mse = mse{}
+	if t.loose {
+		if err := t.begin(ctx); err != nil {
+			return fmt.Errorf("log out: %w", err)
+		}
+	}
+	t.forget()
 	err := t.resetAccessRights(ctx)
 	if err != nil {
 		err = fmt.Errorf("log out: %w", err)
 	}
 	return errors.Join(err, t.end(ctx))
+}
+
+// Forget ends a log-in of [KeepShared] for this Token alone: on the card it stays
+// for the other programs that are logged in. Another kind of log-in, or none, it
+// leaves as it is.
+func (t *Token) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.loose {
+		t.forget()
+	}
+}
+
+func (t *Token) forget() {
+	t.role, t.loose = 0, false
+	t.current.mse, t.used = mse{}, mse{}
 }
 
 // ChangePIN gives a role a new PIN. Who is logged in decides: the user changes

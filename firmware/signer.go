@@ -68,15 +68,20 @@ func (t *Token) PrivateKey(ctx context.Context, id []byte) (*PrivateKey, error) 
 		if k.key, err = t.findKey(ctx, id); err != nil {
 			return err
 		}
-		if k.key.entry.Kind != pkcs15.KeyRSA || k.key.Bits < minBits || k.key.Bits > maxBits || k.key.Bits%8 != 0 {
-			return fmt.Errorf("%s key of %d bits: %w", k.key.Algorithm, k.key.Bits, ErrUnsupported)
-		}
-		return nil
+		return k.usable()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("private key: %w", err)
 	}
 	return k, nil
+}
+
+// usable refuses a key that this package cannot compute with.
+func (k *PrivateKey) usable() error {
+	if k.key.entry.Kind != pkcs15.KeyRSA || k.key.Bits < minBits || k.key.Bits > maxBits || k.key.Bits%8 != 0 {
+		return fmt.Errorf("%s key of %d bits: %w", k.key.Algorithm, k.key.Bits, ErrUnsupported)
+	}
+	return nil
 }
 
 // minBits and maxBits bound what the token says of a key's size.
@@ -122,15 +127,20 @@ func (k *PrivateKey) ReadPublic() (*rsa.PublicKey, error) {
 
 // fits checks a result of the private key, as far as the public key is known.
 func (k *PrivateKey) fits(result, block []byte) bool {
-	k.public.mu.Lock()
-	pub := k.public.pub
-	k.public.mu.Unlock()
+	pub := k.knownPublic()
 	if pub == nil {
 		return true
 	}
 	n := new(big.Int).SetBytes(result)
 	n.Exp(n, big.NewInt(int64(pub.E)), pub.N)
 	return n.Cmp(new(big.Int).SetBytes(block)) == 0
+}
+
+// knownPublic is the public key if it was read already.
+func (k *PrivateKey) knownPublic() *rsa.PublicKey {
+	k.public.mu.Lock()
+	defer k.public.mu.Unlock()
+	return k.public.pub
 }
 
 // size is the length of the modulus in bytes.
@@ -169,9 +179,6 @@ func (k *PrivateKey) SignBlock(block []byte) ([]byte, error) {
 	sig, err := k.compute(OpSign, templateSign, psoSignature, psoToSign, block)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
-	}
-	if !k.fits(sig, block) {
-		return nil, fmt.Errorf("sign: %w: the signature does not fit the public key", ErrAnswer)
 	}
 	return sig, nil
 }
@@ -221,10 +228,6 @@ func (k *PrivateKey) DecryptBlock(msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
-	if !k.fits(block, msg) {
-		secret.Wipe(block)
-		return nil, fmt.Errorf("decrypt: %w: the result does not fit the public key", ErrAnswer)
-	}
 	return block, nil
 }
 
@@ -237,7 +240,12 @@ func (k *PrivateKey) checkBlock(b []byte) error {
 	return nil
 }
 
+// compute is the raw operation, its result checked with the public key if that
+// is known.
 func (k *PrivateKey) compute(op Op, template, out, in byte, block []byte) ([]byte, error) {
+	if result, ok, err := k.again(op, mse{template, k.key.Reference}, out, in, block); ok || err != nil {
+		return result, err
+	}
 	var result []byte
 	err := k.t.operation(k.ctx, func(ctx context.Context) (err error) {
 		if err := k.t.need(op, User); err != nil {
@@ -246,15 +254,22 @@ func (k *PrivateKey) compute(op Op, template, out, in byte, block []byte) ([]byt
 		result, err = k.t.compute(ctx, k.key, template, out, in, block)
 		return err
 	})
-	return result, err
+	if err == nil && !k.fits(result, block) {
+		err = fmt.Errorf("%w: the result does not fit the public key", ErrAnswer)
+	}
+	if err != nil {
+		secret.Wipe(result)
+		return nil, err
+	}
+	return result, nil
 }
 
 // compute is the raw operation of a key. Its RSF is selected and named in MANAGE
 // SECURITY ENVIRONMENT, because it is not known which of the two the real card
 // goes by; both are left out while nothing else came in between.
 func (t *Token) compute(ctx context.Context, k Key, template, out, in byte, block []byte) ([]byte, error) {
-	set := mse{template, k.Reference}
-	if t.current.mse != set { // which goes with the selection
+	use := mse{template, k.Reference}
+	if t.current.mse != use { // which goes with the selection
 		if _, err := t.selectFile(ctx, k.Path); err != nil {
 			return nil, err
 		}
@@ -264,26 +279,18 @@ func (t *Token) compute(ctx context.Context, k Key, template, out, in byte, bloc
 		}); err != nil {
 			return nil, err
 		}
-		t.current.mse = set
+		t.current.mse = use
 	}
-	little := reversed(block)
-	defer secret.Wipe(little)
-	var parts [][]byte
-	for at := 0; at < len(little); at += maxUpdate {
-		parts = append(parts, little[at:min(at+maxUpdate, len(little))])
-	}
-	if out == psoPlain {
-		defer t.ch.wipe()
-	}
-	data, err := t.ch.chain(ctx, iso7816.Command{INS: insPSO, P1: out, P2: in, Ne: iso7816.MaxShortNe}, parts)
+	result, err := t.perform(ctx, out, in, block)
 	if err != nil {
 		t.current.mse = mse{}
 		return nil, err
 	}
-	if len(data) != len(block) {
-		return nil, fmt.Errorf("PERFORM SECURITY OPERATION: %w: %d bytes, want %d", ErrAnswer, len(data), len(block))
+	if len(result) != len(block) {
+		return nil, fmt.Errorf("PERFORM SECURITY OPERATION: %w: %d bytes, want %d", ErrAnswer, len(result), len(block))
 	}
-	return reversed(data), nil
+	t.used = use
+	return result, nil
 }
 
 // CertificateRequest signs a PKCS #10 request (RFC 2986) with a key on the

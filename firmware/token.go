@@ -26,7 +26,10 @@ type Token struct {
 	// newIsCurrent: the card has shown that an EF that was just made is current.
 	newIsCurrent bool
 	role         Role // logged in, 0 if nobody is
-	share        *sharing
+	// loose: no transaction is held for the log-in, see KeepShared.
+	loose bool
+	share *sharing
+	used  mse // of the last raw operation, see again
 
 	cache cache
 	// founded are the directories that the running operation has made, and pending
@@ -204,7 +207,7 @@ func (t *Token) begin(ctx context.Context) error {
 	}
 	err := t.share.card.Begin(ctx)
 	if errors.Is(err, ErrReset) {
-		t.role, err = 0, nil
+		t.role, t.loose, err = 0, false, nil
 	}
 	if err != nil {
 		t.share.depth--
