@@ -281,6 +281,17 @@ func (s *serviceSlot) Err() error {
 	return s.err
 }
 
+// LeaveOpen has a later [Token.Close] leave the card as it is although somebody is
+// logged in to it: another program, which goes on with the log-in. It holds until
+// the next PIN is verified.
+func (t *Token) LeaveOpen() {
+	if s, ok := t.channel.(*serviceSlot); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open = false
+	}
+}
+
 // Close lets the card go and leaves it as it is for other programs; one that
 // somebody is still logged in to is reset, because they would be, too.
 func (s *serviceSlot) Close() error { return s.close() }
