@@ -24,7 +24,7 @@ export GOFLAGS += -buildvcs=false
 CGO = $$(command -v $${CC:-gcc} >/dev/null && pkg-config --exists libusb-1.0 2>/dev/null && echo 1 || echo 0)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak man dist source golden deps deps-e2e install install-program install-man install-systemd install-openrc install-procd install-macos ifd install-ifd uninstall uninstall-ifd clean
+.PHONY: help build run test check unit nocgo cross e2e bench fuzz soak man dist source golden deps deps-e2e install install-program install-man install-systemd install-openrc install-procd install-macos ifd install-ifd pkcs11 install-pkcs11 uninstall-pkcs11 uninstall uninstall-ifd clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -147,6 +147,25 @@ install-ifd: $(BUILD)/ifd-kaztoken.bundle/Contents/Info.plist ## DESTDIR= DROPDI
 	install -d $(DESTDIR)$(DROPDIR)
 	cp -R $(BUILD)/ifd-kaztoken.bundle $(DESTDIR)$(DROPDIR)/
 	[ "$$(uname)" != Linux ] || install -D -m 0644 udev/ifd/93-kaztoken-pcscd.rules $(DESTDIR)$(UDEVDIR)/93-kaztoken-pcscd.rules
+
+pkcs11: ## build/libkaztoken-pkcs11.so: the PKCS #11 module
+	.ci/pkcs11 $(BUILD)
+
+# Where p11-kit looks for modules that packages install, and for their libraries.
+P11KITDIR ?= $(shell pkg-config --variable=p11_module_configs p11-kit-1 2>/dev/null || echo /usr/share/p11-kit/modules)
+PKCS11DIR ?= $(PREFIX)/lib
+PKCS11 := libkaztoken-pkcs11.$(shell [ "$$(uname)" = Darwin ] && echo dylib || echo so)
+
+$(BUILD)/$(PKCS11):
+	@$(MAKE) --no-print-directory pkcs11
+
+install-pkcs11: $(BUILD)/$(PKCS11) ## DESTDIR= PKCS11DIR= P11KITDIR=; programs that use p11-kit find it there
+	install -D -m 0755 $(BUILD)/$(PKCS11) $(DESTDIR)$(PKCS11DIR)/$(PKCS11)
+	install -d $(DESTDIR)$(P11KITDIR)
+	sed 's|^module: .*|module: $(PKCS11DIR)/$(PKCS11)|' cmd/libkaztoken-pkcs11/kaztoken.module >$(DESTDIR)$(P11KITDIR)/kaztoken.module
+
+uninstall-pkcs11:
+	rm -f $(DESTDIR)$(PKCS11DIR)/$(PKCS11) $(DESTDIR)$(P11KITDIR)/kaztoken.module
 
 uninstall-ifd:
 	rm -rf $(DESTDIR)$(DROPDIR)/ifd-kaztoken.bundle

@@ -1,0 +1,198 @@
+package pkcs11
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"kaztoken/firmware"
+)
+
+// token is an open token in a slot.
+type token struct {
+	slot   *slot
+	reader *Reader
+	conn   Connection
+
+	// turn is held while the token works: it guards all following fields and the
+	// contents of objects that are on the token. It is taken before run.mu.
+	turn     sync.Mutex
+	fw       *firmware.Token
+	shared   bool // other programs use it, too
+	closed   bool
+	contents *firmware.Contents
+
+	mu   sync.Mutex // guards last
+	last *TokenInfo // that GetTokenInfo gave last
+}
+
+// opening bounds how long it may take to open a token.
+const opening = 30 * time.Second
+
+// open gives the token in a slot, connected.
+func (s *slot) open() (*token, error) {
+	r := s.run
+	if t, err := s.current(); t != nil || err != nil {
+		return t, err
+	}
+	// What is there may have changed, and if nothing has, it is opened.
+	if _, err := r.look(r.ctx); err != nil {
+		return nil, err
+	}
+	s.opening.Lock() // one opens it, the others find it open
+	defer s.opening.Unlock()
+	if t, err := s.current(); t != nil || err != nil {
+		return t, err
+	}
+	r.mu.Lock()
+	reader := s.reader
+	r.mu.Unlock()
+	if reader == nil {
+		return nil, ErrTokenNotPresent
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, opening)
+	defer cancel()
+	conn, err := reader.Open(ctx)
+	if err != nil {
+		return nil, rvOf(err)
+	}
+	t := &token{slot: s, reader: reader, conn: conn}
+	_, t.shared = conn.Card().(firmware.Sharer)
+	if t.fw, err = firmware.Open(ctx, conn.Card(), firmware.WithATR(conn.ATR())); err != nil {
+		err = t.failed(err)
+		conn.Close() // the first error says what is wrong
+		return nil, err
+	}
+	r.mu.Lock()
+	if s.reader != reader || r.ended {
+		r.mu.Unlock()
+		conn.Close() // it went while it was opened
+		return nil, ErrTokenNotPresent
+	}
+	s.token, s.objects = t, map[ObjectHandle]*object{}
+	r.wg.Go(t.watch) // before end waits: ended is false
+	r.mu.Unlock()
+	return t, nil
+}
+
+// current is the token if it is open. A slot that is known to be empty is none to
+// open.
+func (s *slot) current() (*token, error) {
+	s.run.mu.Lock()
+	defer s.run.mu.Unlock()
+	switch {
+	case s.run.ended:
+		return nil, ErrCryptokiNotInitialized
+	case s.token != nil && !s.token.gone():
+		return s.token, nil
+	}
+	return nil, nil
+}
+
+// watch empties the slot as soon as the token is gone.
+func (t *token) watch() {
+	select {
+	case <-t.conn.Done():
+		t.slot.run.vacate(t.slot, t.reader)
+	case <-t.slot.run.ctx.Done():
+	}
+}
+
+func (t *token) gone() bool {
+	select {
+	case <-t.conn.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// close lets the token go. Only if it is still there has it to be logged out.
+func (t *token) close(present bool) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	if t.closed {
+		return
+	}
+	t.closed = true
+	if present {
+		ctx, cancel := context.WithTimeout(context.Background(), parting)
+		defer cancel()
+		_ = t.logout(ctx) // closing resets a card that is still open
+	} else {
+		_ = t.conn.Leave(func() error { return nil }) // with the token, its log-in is gone
+	}
+	_ = t.conn.Close() // nobody is left to tell
+}
+
+// logout ends the log-in, on the card only if no other program of this user goes
+// on with it. The caller holds turn.
+func (t *token) logout(ctx context.Context) error {
+	if _, in := t.fw.LoggedIn(); !in {
+		return nil
+	}
+	err := t.conn.Leave(func() error { return t.fw.Logout(ctx) })
+	t.fw.Forget() // which is what is left to do if others go on
+	return err
+}
+
+// idle lets a token go that nobody else can use meanwhile, when its last session
+// has ended.
+func (t *token) idle() {
+	if t.shared {
+		return
+	}
+	r := t.slot.run
+	r.mu.Lock()
+	if t.slot.token != t || t.slot.sessions > 0 {
+		r.mu.Unlock()
+		return
+	}
+	t.slot.token, t.slot.objects = nil, nil
+	r.mu.Unlock()
+	t.close(true)
+}
+
+// work carries out what needs the token, while nobody else does; the result is an
+// Rv or nil.
+func (t *token) work(f func(ctx context.Context) error) error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	if t.closed {
+		return ErrDeviceRemoved
+	}
+	err := f(t.slot.run.ctx)
+	if err == nil {
+		return nil
+	}
+	return t.failed(err)
+}
+
+// failed gives the Rv of an error of the token.
+func (t *token) failed(err error) error {
+	if t.slot.run.ctx.Err() != nil {
+		return ErrCryptokiNotInitialized
+	}
+	if t.gone() {
+		return ErrDeviceRemoved
+	}
+	rv := rvOf(err)
+	if rv == ErrUserNotLoggedIn {
+		t.lostLogin()
+	}
+	return rv
+}
+
+// lostLogin makes the sessions public again, because the card says that nobody is
+// logged in.
+func (t *token) lostLogin() {
+	r := t.slot.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.slot.token != t || t.slot.login.role == 0 {
+		return
+	}
+	t.slot.login = login{}
+	t.slot.hidePrivate()
+	_ = t.conn.Leave(func() error { return nil }) // nothing is left to log out of
+}
