@@ -64,3 +64,8 @@ func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {
 	// The browser may have left.
 	_, _ = w.Write(a.data)
 }
+
+func (s *Server) serveIcon(w http.ResponseWriter, r *http.Request) {
+	r.SetPathValue("name", "icon.svg")
+	s.serveAsset(w, r)
+}

@@ -72,8 +72,8 @@ func templates() map[words.Language]map[string]*template.Template {
 	for _, l := range words.Languages() {
 		w := words.For(l)
 		layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
-			"t":         func(k words.Key, values ...any) string { return w.Text(k, values...) },
-			"T":         func(k words.Key, values ...any) string { return sentence(w.Text(k, values...)) },
+			"t":         func(key any, values ...any) string { return w.Text(keyOf(key), values...) },
+			"T":         func(key any, values ...any) string { return sentence(w.Text(keyOf(key), values...)) },
 			"args":      values,
 			"languages": func() []language { return spoken },
 		}).ParseFS(templateFiles, "templates/layout.html"))
@@ -89,6 +89,9 @@ func templates() map[words.Language]map[string]*template.Template {
 	}
 	return all
 }
+
+// keyOf takes a key as it is in a template, where it may be a plain string.
+func keyOf(key any) words.Key { return words.Key(fmt.Sprint(key)) }
 
 // values makes a map for a template out of pairs of a name and a value.
 func values(pairs ...any) (map[string]any, error) {

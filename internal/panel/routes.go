@@ -7,6 +7,7 @@ import "net/http"
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /assets/{name}", s.serveAsset)
+	m.HandleFunc("GET /favicon.ico", s.serveIcon) // asked for whatever a page says
 	m.HandleFunc("GET /enter/{secret}", s.enter)
 	m.HandleFunc("POST /enter", s.enterPassword)
 

@@ -32,7 +32,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := versionJSON{
-				Version: a.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+				Version: a.Version, Go: runtime.Version(), Platform: platform(),
 				USBDrivers: append([]string{}, host.DriverNames()...),
 			}
 			if info, ok := debug.ReadBuildInfo(); v.Version == "" && ok {
@@ -50,3 +50,6 @@ func (a *app) versionCommand() *cobra.Command {
 		},
 	}
 }
+
+// platform is what the program was built for.
+func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
