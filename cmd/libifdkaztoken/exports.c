@@ -61,7 +61,9 @@ EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, DWORD *Length, UCH
 		return IFD_COMMUNICATION_ERROR;
 	n = *Length;
 	rv = kaztokenGetCapabilities(Lun, Tag, Value, &n);
-	*Length = n;
+	/* Otherwise pcscd still needs it: some attributes it answers itself. */
+	if (rv == IFD_SUCCESS || rv == IFD_INSUFFICIENT_BUFFER)
+		*Length = n;
 	return rv;
 }
 
@@ -87,13 +89,18 @@ EXPORT RESPONSECODE IFDHSetProtocolParameters(DWORD Lun, DWORD Protocol, UCHAR F
 EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, UCHAR *Atr, DWORD *AtrLength)
 {
 	uint64_t n = MAX_ATR_SIZE;
+	DWORD unused;
 	RESPONSECODE rv;
 
-	if (forked || (AtrLength == NULL && Action != IFD_POWER_DOWN))
+	if (AtrLength == NULL && Action == IFD_POWER_DOWN)
+		AtrLength = &unused;
+	if (AtrLength == NULL)
+		return IFD_COMMUNICATION_ERROR;
+	*AtrLength = 0;
+	if (forked)
 		return IFD_COMMUNICATION_ERROR;
 	rv = kaztokenPowerICC(Lun, Action, Atr, &n);
-	if (AtrLength != NULL)
-		*AtrLength = n;
+	*AtrLength = n;
 	return rv;
 }
 
@@ -126,7 +133,10 @@ EXPORT RESPONSECODE IFDHControl(DWORD Lun, DWORD ControlCode, UCHAR *TxBuffer, D
 	uint64_t n = RxLength;
 	RESPONSECODE rv;
 
-	if (forked || BytesReturned == NULL)
+	if (BytesReturned == NULL)
+		return IFD_COMMUNICATION_ERROR;
+	*BytesReturned = 0;
+	if (forked)
 		return IFD_COMMUNICATION_ERROR;
 	rv = kaztokenControl(Lun, ControlCode, TxBuffer, TxLength, RxBuffer, &n);
 	*BytesReturned = n;
