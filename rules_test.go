@@ -114,6 +114,8 @@ var rooms = []room{
 		"the panel knows tokens through package firmware, and not the roads that lead to them"},
 	{"cmd/...", []string{"kaztoken/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/...", "golang.org/x/term"},
 		"a program is a thin shell over everything"},
+	{"e2e/panel", []string{"kaztoken/...", "github.com/chromedp/..."},
+		"the control panel is driven by a real browser, and nothing else of ours knows one"},
 	{"e2e/...", []string{"kaztoken/...", "golang.org/x/sys/..."},
 		"end-to-end tests drive the whole product"},
 }
