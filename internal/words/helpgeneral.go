@@ -15,6 +15,9 @@ var helping = []entry{
 	},
 	{"help.command", "[пәрмен]", "[команда]", "[command]"},
 	{"help.options", "[параметрлер]", "[параметры]", "[flags]"},
+	{"help.value.string", "сөз", "слово", "string"},
+	{"help.value.int", "сан", "число", "int"},
+	{"help.value.duration", "уақыт", "время", "duration"},
 	{"help.default", "әдепкі", "по умолчанию", "default"},
 
 	{"man.name", "АТЫ", "ИМЯ", "NAME"},

@@ -111,8 +111,7 @@ func writeUsage(out io.Writer, c *cobra.Command, w words.Words) {
 	heading := func(k words.Key) { fmt.Fprintf(out, "\n\n%s:\n", w.Text(k)) }
 	flags := func(k words.Key, f *pflag.FlagSet) {
 		heading(k)
-		usages := strings.ReplaceAll(f.FlagUsages(), "(default ", "("+w.Text("help.default")+" ")
-		fmt.Fprint(out, strings.TrimRight(usages, "\n "))
+		fmt.Fprint(out, strings.Join(flagLines(f, w), "\n"))
 	}
 
 	fmt.Fprintf(out, "%s:", w.Text("help.usage"))
@@ -150,6 +149,57 @@ func writeUsage(out io.Writer, c *cobra.Command, w words.Words) {
 		fmt.Fprintf(out, "\n\n%s.", w.Text("help.more", "command", c.CommandPath()))
 	}
 	fmt.Fprintln(out)
+}
+
+// flagLines are what pflag writes of flags, which counts bytes where columns are
+// meant and knows English.
+func flagLines(f *pflag.FlagSet, w words.Words) []string {
+	type line struct{ left, right string }
+	var all []line
+	width := 0
+	f.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		l := line{left: "      --" + f.Name}
+		if f.Shorthand != "" {
+			l.left = "  -" + f.Shorthand + ", --" + f.Name
+		}
+		var value string
+		if value, l.right = FlagUsage(f, w); value != "" {
+			l.left += " " + value
+		}
+		width = max(width, utf8.RuneCountInString(l.left))
+		all = append(all, l)
+	})
+	var lines []string
+	for _, l := range all {
+		lines = append(lines, fmt.Sprintf("%-*s   %s", width, l.left, l.right)) // runes are counted
+	}
+	return lines
+}
+
+// FlagUsage is what to call the value of a flag, "" if it takes none, and what the
+// flag is for, with its default.
+func FlagUsage(f *pflag.Flag, w words.Words) (value, usage string) {
+	value, usage = pflag.UnquoteUsage(f)
+	switch value { // the name of a type, for want of a better one
+	case "string":
+		value = w.Text("help.value.string")
+	case "int":
+		value = w.Text("help.value.int")
+	case "duration":
+		value = w.Text("help.value.duration")
+	}
+	switch f.DefValue {
+	case "", "0", "0s", "false", "[]":
+		return value, usage
+	}
+	format := "%s (%s %s)"
+	if f.Value.Type() == "string" {
+		format = "%s (%s %q)"
+	}
+	return value, fmt.Sprintf(format, usage, w.Text("help.default"), f.DefValue)
 }
 
 // mistake is a kind of error of the parser of command lines. The groups of its

@@ -89,7 +89,7 @@ func (b book) page(c, english *cobra.Command) string {
 			f.Usage, f.DefValue = b.words.Help("how to talk to USB: usbfs, libusb"), "usbfs"
 		}
 		if !f.Hidden {
-			r.option(f, text("help.default"))
+			r.option(f, b.words)
 		}
 	})
 	if c.HasParent() {
@@ -194,19 +194,14 @@ func (r *roff) verbatim(lines string) {
 // item writes a name and what it is; both are escaped already.
 func (r *roff) item(name, what string) { r.line(".TP\n%s\n%s", name, what) }
 
-func (r *roff) option(f *pflag.Flag, defaultWord string) {
-	value, usage := pflag.UnquoteUsage(f)
+func (r *roff) option(f *pflag.Flag, w words.Words) {
+	value, usage := cli.FlagUsage(f, w)
 	name := `\fB` + escape("--"+f.Name) + `\fR`
 	if f.Shorthand != "" {
 		name = `\fB` + escape("-"+f.Shorthand) + `\fR, ` + name
 	}
 	if value != "" {
 		name += ` \fI` + escape(value) + `\fR`
-	}
-	switch f.DefValue {
-	case "", "0", "0s", "false", "[]":
-	default:
-		usage += fmt.Sprintf(" (%s %s)", defaultWord, f.DefValue)
 	}
 	r.item(name, escape(usage))
 }

@@ -95,7 +95,7 @@ func TestPage(t *testing.T) {
 		".SH \"ИМЯ\"\nkaztoken\\-cert\\-export \\- Записать сертификат в файл\n",
 		".SH \"ОБЗОР\"\n\\fBkaztoken cert export\\fR CERTIFICATE [параметры]\n",
 		".TP\n\\fB\\-o\\fR, \\fB\\-\\-out\\fR \\fIFILE\\fR\nфайл FILE, в который писать вместо стандартного вывода\n",
-		".TP\n\\fB\\-\\-format\\fR \\fIstring\\fR\npem или der (по умолчанию pem)\n",
+		".TP\n\\fB\\-\\-format\\fR \\fIслово\\fR\npem или der (по умолчанию \"pem\")\n",
 		".nf\nkaztoken cert export 1\n",
 		"\\fBkaztoken\\fR(1),\n\\fBkaztoken\\-cert\\fR(1)\n",
 	} {
