@@ -35,6 +35,7 @@
 		}
 		const open = answer.headers.get("Panel-Open");
 		if (open) { await ask(open); return; }
+		if (options.method) stale = true; // a wrong PIN has cost a try
 		const to = answer.headers.get("Panel-Location");
 		if (to) { location.assign(to); return; }
 		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
