@@ -26,14 +26,14 @@ import (
 
 // notRun are commands whose examples are not run, with the reason.
 var notRun = map[string]string{
-	"panel": unfinished, "trace": unfinished, "doctor": unfinished,
+	"trace": unfinished, "doctor": unfinished,
 }
 
 const unfinished = "has no place in this test yet"
 
 // endless are examples that go on until they are interrupted: they are, when
 // they have said that they are at work.
-var endless = regexp.MustCompile(`^(serve|virtual|list --watch)\b`)
+var endless = regexp.MustCompile(`^(serve|virtual|panel|list --watch)\b`)
 
 // beginning are examples that need a token without what they make.
 var beginning = regexp.MustCompile(`^(cert import|key generate|object write [^ ]+( --label notes --pin-file.*)?$)`)
@@ -147,6 +147,7 @@ func (b *bench) run(t *testing.T, line string) {
 		return map[string]string{"XDG_CONFIG_HOME": d.dir, "PCSCLITE_CSOCK_NAME": filepath.Join(b.sockets, "pcsc")}[name]
 	}
 	env.Activated = func() (*net.UnixListener, error) { return nil, nil }
+	env.Browse = func(context.Context, string) error { return nil }
 	env.Open = func(ctx context.Context, o host.Options) (*host.Token, error) {
 		if o.Token == "1-1.4" { // the token is plugged in there
 			o.Token = ""
