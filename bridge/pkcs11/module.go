@@ -143,7 +143,7 @@ func (r *run) session(h SessionHandle) (*session, error) {
 	case r.sessions[h] != s: // closed meanwhile
 		s.mu.Unlock()
 		return nil, ErrSessionHandleInvalid
-	case s.token != s.slot.token: // of a token that was pulled out
+	case s.token != s.slot.token || s.token.gone(): // of a token that was pulled out
 		s.clear()
 		s.mu.Unlock()
 		return nil, ErrDeviceRemoved

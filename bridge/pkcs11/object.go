@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"maps"
 	"math/big"
 	"slices"
@@ -83,16 +84,11 @@ func (s *slot) hidePrivate() {
 // refresh brings the objects on the token up to what is there. It is the body of
 // a work.
 func (t *token) refresh(ctx context.Context) error {
-	if t.fw.State() != firmware.StatePKCS15 && t.contents == nil {
-		// Nothing is known to be there; but another program may have formatted it.
-		if _, err := t.fw.PINStatus(ctx, firmware.User); err != nil {
-			return err
-		}
-		if t.fw.State() != firmware.StatePKCS15 {
-			return nil
-		}
-	}
 	now, err := t.fw.Contents(ctx, t.contents)
+	var state *firmware.StateError
+	if errors.As(err, &state) { // what is on it, if anything, cannot be known
+		now, err = &firmware.Contents{}, nil
+	}
 	if err != nil {
 		return err
 	}

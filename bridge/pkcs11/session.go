@@ -191,7 +191,7 @@ func (m *Module) GetSessionInfo(h SessionHandle) (SessionInfo, error) {
 	switch {
 	case x == nil:
 		return SessionInfo{}, ErrSessionHandleInvalid
-	case x.token != x.slot.token:
+	case x.token != x.slot.token || x.token.gone():
 		return SessionInfo{}, ErrDeviceRemoved
 	}
 	return SessionInfo{Slot: x.slot.id, State: x.state(), Flags: x.flags}, nil

@@ -2,10 +2,12 @@ package pkcs11
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/iso7816"
 )
 
 // token is an open token in a slot.
@@ -176,11 +178,11 @@ func (t *token) failed(err error) error {
 	if t.gone() {
 		return ErrDeviceRemoved
 	}
-	rv := rvOf(err)
-	if rv == ErrUserNotLoggedIn {
+	var role *firmware.RoleError
+	if errors.As(err, &role) || errors.Is(err, iso7816.ErrSecurityStatus) {
 		t.lostLogin()
 	}
-	return rv
+	return rvOf(err)
 }
 
 // lostLogin makes the sessions public again, because the card says that nobody is
