@@ -146,6 +146,12 @@ func (t *token) amend(ctx context.Context, o *object, changes attributes) error 
 	if bytes.Equal(encoded, raw) {
 		return nil
 	}
+	if o.priv != nil && changes[AttrID] != nil {
+		// By its ID the public key is found: afterwards it may be too late.
+		if err := t.load(ctx, o); err != nil {
+			return err
+		}
+	}
 	if err := t.fw.Amend(ctx, raw, next); err != nil {
 		return err
 	}
@@ -215,7 +221,8 @@ func (o *object) amended(changes attributes) (entry, error) {
 	return e, nil
 }
 
-// renew gives the object of a changed entry the handle that it had.
+// renew gives the object of a changed entry the handle that it had, and what was
+// read of it.
 func (t *token) renew(ctx context.Context, old *object, encoded []byte) error {
 	if err := t.refresh(ctx); err != nil {
 		return err
@@ -236,5 +243,15 @@ func (t *token) renew(ctx context.Context, old *object, encoded []byte) error {
 	maps.DeleteFunc(t.slot.objects, func(_ ObjectHandle, o *object) bool { return o == now })
 	now.handle = old.handle
 	t.slot.objects[now.handle] = now
+	if old.loaded && !now.loaded { // its file is the same
+		more := attributes{}
+		for _, at := range late[old.class] {
+			if v, ok := old.attrs[at]; ok {
+				more[at] = v
+			}
+		}
+		now.extend(more)
+		now.rsa, now.loaded = old.rsa, true
+	}
 	return nil
 }
