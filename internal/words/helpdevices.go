@@ -211,7 +211,7 @@ address и bus_id пусты без --usbip, vpcd без --vpcd, а state без
 	{"start over: what is in the files of --state is lost", "басынан бастау: --state файлдарындағы жоғалады", "начать заново: то, что в файлах --state, теряется"},
 	{"`NAME` of the kind of device", "құрылғы түрінің аты, `NAME`", "имя вида устройства `NAME`"},
 	{"`FILE` that keeps the first token; FILE.2, FILE.3 … keep the others", "бірінші токен сақталатын `FILE`; қалғандары FILE.2, FILE.3 … файлдарында", "файл `FILE` для первого токена; остальные в FILE.2, FILE.3 …"},
-	{"`N` tokens at once, 1 to {}", "бірден `N` токен, 1-ден мынаған дейін: {}", "сколько токенов сразу, `N`, от 1 до {}"},
+	{"`N` tokens at once, 1 to {}", "бірден неше токен, `N`, ең көбі {}", "сколько токенов сразу, `N`, от 1 до {}"},
 	{"`ADDR` to serve USB/IP on", "USB/IP ұсынылатын мекенжай, `ADDR`", "адрес `ADDR`, на котором предоставлять USB/IP"},
 	{"make new tokens as the vendor's software formats them", "жаңа токендерді өндіруші бағдарламасы пішімдегендей жасау", "создавать новые токены такими, какими их форматирует программа производителя"},
 	{"`HOST:PORT` of the virtual reader to put the card into", "карта салынатын виртуалды оқу құрылғысының мекенжайы, `HOST:PORT`", "адрес `HOST:PORT` виртуального считывателя, в который вставить карту"},

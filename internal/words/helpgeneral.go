@@ -80,7 +80,7 @@ var helping = []entry{
 		"нужно аргументов: не меньше {want}, указано: {got}", "arguments wanted: at least {want}, given: {got}",
 	},
 	{
-		"error.arguments.most", "аргументтер саны {want}-ден аспауы керек, берілгені: {got}",
+		"error.arguments.most", "аргументтер саны көп дегенде {want} болуы керек, берілгені: {got}",
 		"нужно аргументов: не больше {want}, указано: {got}", "arguments wanted: at most {want}, given: {got}",
 	},
 	{"error.argument", "артық аргумент: {name}", "лишний аргумент: {name}", "one argument too many: {name}"},
