@@ -13,7 +13,8 @@ RELEASE  := 0.1.0
 FUZZTIME ?= 20s
 SOAK     ?= 5
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -X main.version=$(VERSION)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL     := $(GO) tool -modfile=internal/tools/go.mod
 export GO LDFLAGS
 # The version comes from LDFLAGS; stamping would fail where git is missing or distrusts the folder.
@@ -153,7 +154,7 @@ pkcs11: ## build/libkaztoken-pkcs11.so: the PKCS #11 module
 
 # Where p11-kit looks for modules that packages install, and for their libraries.
 P11KITDIR ?= $(shell pkg-config --variable=p11_module_configs p11-kit-1 2>/dev/null || echo /usr/share/p11-kit/modules)
-PKCS11DIR ?= $(PREFIX)/lib
+PKCS11DIR ?= $(PREFIX)/lib/pkcs11
 PKCS11 := libkaztoken-pkcs11.$(shell [ "$$(uname)" = Darwin ] && echo dylib || echo so)
 
 $(BUILD)/$(PKCS11):

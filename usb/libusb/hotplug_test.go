@@ -1,4 +1,4 @@
-//go:build cgo && (darwin || (linux && libusb_hotplug))
+//go:build cgo && !nolibusb && (darwin || (linux && libusb_hotplug))
 
 package libusb
 

@@ -1,4 +1,4 @@
-//go:build !cgo || !(linux || darwin)
+//go:build !cgo || nolibusb || !(linux || darwin)
 
 package libusb
 
@@ -22,3 +22,6 @@ func Open(context.Context, usb.Info, usb.Interface) (usb.Pipe, error) {
 
 // Enumerate gives an error that is errors.ErrUnsupported.
 func Enumerate(context.Context) ([]usb.Info, error) { return nil, errUnsupported }
+
+// Version is "": this program was built without libusb.
+func Version() string { return "" }
