@@ -17,6 +17,7 @@
 	let opener = null; // what had the focus
 
 	modal.addEventListener("close", () => {
+		if (modal.open) return; // the event is late: the next dialog is there already
 		modal.replaceChildren();
 		if (opener && opener.isConnected) opener.focus();
 		opener = null;
