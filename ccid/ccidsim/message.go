@@ -213,10 +213,10 @@ func (d *Device) refuse(c *command, code byte) {
 
 // answer sends the final answer of a command.
 func (d *Device) answer(msg []byte) {
+	binary.LittleEndian.PutUint32(msg[1:], uint32(len(msg)-headerLen))
 	if d.trace != nil {
 		d.trace(In, msg)
 	}
-	binary.LittleEndian.PutUint32(msg[1:], uint32(len(msg)-headerLen))
 	zlp := d.profile.ZLP && len(msg)%d.bulkIn.mps == 0
 	d.send(msg, true)
 	if zlp {

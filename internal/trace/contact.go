@@ -1,6 +1,9 @@
 package trace
 
 import (
+	"fmt"
+	"strings"
+
 	"kaztoken/ccid"
 	"kaztoken/ccid/t1"
 	"kaztoken/internal/iso7816"
@@ -52,8 +55,8 @@ type Bytes struct {
 	Hidden []bool // as long as Data; true: not what went over the bus
 }
 
-// bytesOf marks what is masked.
-func bytesOf(data []byte, masked []Span) Bytes {
+// BytesOf marks what is masked in data, which it refers to.
+func BytesOf(data []byte, masked []Span) Bytes {
 	b := Bytes{data, make([]bool, len(data))}
 	for _, s := range masked {
 		for i := s.Offset; i < s.Offset+s.Length && i < len(data); i++ {
@@ -63,12 +66,26 @@ func bytesOf(data []byte, masked []Span) Bytes {
 	return b
 }
 
-func (b Bytes) from(n int) Bytes {
+// From is b without its first n bytes.
+func (b Bytes) From(n int) Bytes {
 	n = min(n, len(b.Data))
 	return Bytes{b.Data[n:], b.Hidden[n:]}
 }
 
 func (b Bytes) slice(from, to int) Bytes { return Bytes{b.Data[from:to], b.Hidden[from:to]} }
+
+// Hex spells bytes, and ** for one that is hidden.
+func (b Bytes) Hex() string {
+	var s strings.Builder
+	for i, v := range b.Data {
+		if b.Hidden[i] {
+			s.WriteString("**")
+		} else {
+			fmt.Fprintf(&s, "%02X", v)
+		}
+	}
+	return s.String()
+}
 
 // secret reports whether any byte is hidden.
 func (b Bytes) secret() bool {
@@ -88,8 +105,9 @@ func (b *Bytes) add(o Bytes) {
 	b.Hidden = append(b.Hidden, o.Hidden[:n]...)
 }
 
-// joiner puts the APDUs of a slot together out of messages and blocks.
-type joiner struct {
+// Joiner puts the APDUs of a slot together out of messages and blocks. It knows
+// none at the character level.
+type Joiner struct {
 	contact
 	level usb.Level
 
@@ -97,14 +115,15 @@ type joiner struct {
 	ns, nr            int // N(S) of the last I-block out and in, -1 for none
 }
 
-func newJoiner(level usb.Level) *joiner { return &joiner{level: level, ns: -1, nr: -1} }
+// NewJoiner makes a Joiner for a slot of a reader with that exchange level.
+func NewJoiner(level usb.Level) *Joiner { return &Joiner{level: level, ns: -1, nr: -1} }
 
-// sentMessage takes a message to the reader, and gives the command APDU that it ends.
-func (j *joiner) sentMessage(m ccid.Message, data Bytes) (apdu Bytes, whole bool) {
+// Sent takes a message to the reader, and gives the command APDU that it ends.
+func (j *Joiner) Sent(m ccid.Message, data Bytes) (apdu Bytes, whole bool) {
 	j.sent(m)
 	switch {
 	case m.Type == typePowerOn || m.Type == typePowerOff:
-		*j = joiner{contact: j.contact, level: j.level, ns: -1, nr: -1}
+		*j = Joiner{contact: j.contact, level: j.level, ns: -1, nr: -1}
 		return Bytes{}, false
 	case m.Type != typeXfrBlock:
 		return Bytes{}, false
@@ -122,9 +141,9 @@ func (j *joiner) sentMessage(m ccid.Message, data Bytes) (apdu Bytes, whole bool
 	return j.chain(ccid.Chain(m.Specific[1]), data, &j.command)
 }
 
-// answeredMessage takes a message of the reader, and gives the response APDU that
+// Answered takes a message of the reader, and gives the response APDU that
 // it ends.
-func (j *joiner) answeredMessage(m ccid.Message, data Bytes) (apdu Bytes, whole bool) {
+func (j *Joiner) Answered(m ccid.Message, data Bytes) (apdu Bytes, whole bool) {
 	switch {
 	case j.answered(m), m.Type != typeDataBlock, m.Status().Failed(), m.Status().TimeExtension(), j.level == usb.Character:
 		return Bytes{}, false
@@ -139,7 +158,7 @@ func (j *joiner) answeredMessage(m ccid.Message, data Bytes) (apdu Bytes, whole 
 }
 
 // chain joins by the place in a chain of messages.
-func (j *joiner) chain(place ccid.Chain, data Bytes, into *Bytes) (Bytes, bool) {
+func (j *Joiner) chain(place ccid.Chain, data Bytes, into *Bytes) (Bytes, bool) {
 	switch place {
 	case ccid.ChainWhole:
 		*into = Bytes{}
@@ -159,7 +178,7 @@ func (j *joiner) chain(place ccid.Chain, data Bytes, into *Bytes) (Bytes, bool) 
 }
 
 // block joins the I-blocks of T=1. One that is sent again is passed over.
-func (j *joiner) block(data Bytes, into *Bytes, ns *int) (Bytes, bool) {
+func (j *Joiner) block(data Bytes, into *Bytes, ns *int) (Bytes, bool) {
 	b, _, ok := parseBlock(data.Data)
 	switch {
 	case !ok:
@@ -183,4 +202,11 @@ func (j *joiner) block(data Bytes, into *Bytes, ns *int) (Bytes, bool) {
 	whole := *into
 	*into = Bytes{}
 	return whole, true
+}
+
+// IsWTX reports whether the data of a message are a block of T=1 that asks for
+// more time, or grants it.
+func IsWTX(data []byte) bool {
+	b, _, ok := parseBlock(data)
+	return ok && b.Kind() == t1.SBlock && b.PCB&^t1.SResponse == t1.WTX
 }

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"kaztoken/ccid"
@@ -51,7 +50,7 @@ type Describer struct {
 
 type described struct {
 	masker  *Masker
-	joiners map[byte]*joiner
+	joiners map[byte]*Joiner
 }
 
 func (d *Describer) of(dev *Device) *described {
@@ -60,16 +59,16 @@ func (d *Describer) of(dev *Device) *described {
 	}
 	s := d.devices[dev]
 	if s == nil {
-		s = &described{NewMasker(dev.Interface), make(map[byte]*joiner)}
+		s = &described{NewMasker(dev.Interface), make(map[byte]*Joiner)}
 		d.devices[dev] = s
 	}
 	return s
 }
 
-func (s *described) joiner(slot byte, level usb.Level) *joiner {
+func (s *described) joiner(slot byte, level usb.Level) *Joiner {
 	j := s.joiners[slot]
 	if j == nil {
-		j = newJoiner(level)
+		j = NewJoiner(level)
 		s.joiners[slot] = j
 	}
 	return j
@@ -91,8 +90,8 @@ func (d *Describer) Describe(e Event) Line {
 			e.Masked = append(e.Masked, s.masker.Control(e.Setup, e.Data)...)
 		}
 	}
-	b := bytesOf(e.Data, e.Masked)
-	l.Data = b.hex()
+	b := BytesOf(e.Data, e.Masked)
+	l.Data = b.Hex()
 	for _, h := range b.Hidden {
 		if h {
 			l.Hidden++
@@ -139,9 +138,9 @@ func (l *Line) message(e Event, s *described, b Bytes) {
 	slot, seq := int(m.Slot), int(m.Seq)
 	l.What, l.Slot, l.Seq = m.Type.String(), &slot, &seq
 	j := s.joiner(m.Slot, e.Device.Interface.Reader.Features.Level())
-	data := b.from(headerLen)
+	data := b.From(headerLen)
 	if e.Kind == Sent {
-		apdu, whole := j.sentMessage(m, data)
+		apdu, whole := j.Sent(m, data)
 		l.command(m, j, data)
 		if whole {
 			l.Command = commandOf(apdu)
@@ -149,7 +148,7 @@ func (l *Line) message(e Event, s *described, b Bytes) {
 		return
 	}
 	atr := j.power[m.Seq] && m.Type == typeDataBlock
-	apdu, whole := j.answeredMessage(m, data)
+	apdu, whole := j.Answered(m, data)
 	l.answer(m, j, data, atr)
 	if whole {
 		l.Answer = answerOf(apdu)
@@ -157,7 +156,7 @@ func (l *Line) message(e Event, s *described, b Bytes) {
 }
 
 // command says what the fields of a command mean.
-func (l *Line) command(m ccid.Message, j *joiner, data Bytes) {
+func (l *Line) command(m ccid.Message, j *Joiner, data Bytes) {
 	switch m.Type {
 	case typePowerOn:
 		l.say("%v", ccid.Voltage(m.Specific[0]))
@@ -170,7 +169,7 @@ func (l *Line) command(m ccid.Message, j *joiner, data Bytes) {
 }
 
 // answer says what the fields of an answer mean.
-func (l *Line) answer(m ccid.Message, j *joiner, data Bytes, atr bool) {
+func (l *Line) answer(m ccid.Message, j *Joiner, data Bytes, atr bool) {
 	switch {
 	case m.Status().TimeExtension():
 		l.say("time extension %d", byte(m.Code()))
@@ -194,14 +193,14 @@ func (l *Line) answer(m ccid.Message, j *joiner, data Bytes, atr bool) {
 }
 
 // place tells the place in a chain of messages.
-func (l *Line) place(c ccid.Chain, j *joiner) {
+func (l *Line) place(c ccid.Chain, j *Joiner) {
 	if j.level >= usb.ShortAPDU && c != ccid.ChainWhole {
 		l.say("chain: %v", c)
 	}
 }
 
 // block tells a block of T=1, or a PPS.
-func (l *Line) block(j *joiner, data Bytes) {
+func (l *Line) block(j *Joiner, data Bytes) {
 	if j.level >= usb.ShortAPDU || len(data.Data) == 0 {
 		return
 	}
@@ -234,15 +233,15 @@ func (l *Line) request(e Event, s *described, b Bytes) {
 	j := s.joiner(0, max(usb.ShortAPDU, e.Device.Interface.Reader.Features.Level()))
 	switch {
 	case e.Setup.Request == iccdPowerOn:
-		j.sentMessage(ccid.Message{Type: typePowerOn}, Bytes{})
+		j.Sent(ccid.Message{Type: typePowerOn}, Bytes{})
 	case e.Setup.Request == iccdXfrBlock && !e.Setup.In():
 		m := ccid.Message{Type: typeXfrBlock, Specific: [3]byte{0, byte(e.Setup.Value >> 8)}, Data: e.Data}
-		if apdu, whole := j.sentMessage(m, b); whole {
+		if apdu, whole := j.Sent(m, b); whole {
 			l.Command = commandOf(apdu)
 		}
 	case e.Setup.Request == iccdDataBlock && e.Setup.In() && len(e.Data) > 0 && e.Data[0] < 0x40:
 		m := ccid.Message{Type: typeDataBlock, Specific: [3]byte{2: e.Data[0]}, Data: e.Data[1:]}
-		if apdu, whole := j.answeredMessage(m, b.from(1)); whole {
+		if apdu, whole := j.Answered(m, b.From(1)); whole {
 			l.Answer = answerOf(apdu)
 		}
 	}
@@ -276,10 +275,10 @@ func commandOf(b Bytes) *Command {
 	if len(b.Data) < 4 {
 		return nil
 	}
-	c := &Command{Header: b.slice(0, 4).hex(), Name: CommandName(b.Data[0], b.Data[1])}
+	c := &Command{Header: b.slice(0, 4).Hex(), Name: CommandName(b.Data[0], b.Data[1])}
 	parsed, err := iso7816.ParseCommand(b.Data)
 	if err != nil {
-		c.Data = b.from(4).hex()
+		c.Data = b.From(4).Hex()
 		return c
 	}
 	from := 5
@@ -287,7 +286,7 @@ func commandOf(b Bytes) *Command {
 		from = 7
 	}
 	if n := len(parsed.Data); n > 0 {
-		c.Data = b.slice(from, from+n).hex()
+		c.Data = b.slice(from, from+n).Hex()
 	}
 	c.Le = parsed.Ne
 	return c
@@ -299,23 +298,10 @@ func answerOf(b Bytes) *Answer {
 	if n < 0 {
 		return nil
 	}
-	a := &Answer{Data: b.slice(0, n).hex()}
-	if sw := b.from(n); !sw.secret() {
+	a := &Answer{Data: b.slice(0, n).Hex()}
+	if sw := b.From(n); !sw.secret() {
 		v := iso7816.SW(sw.Data[0])<<8 | iso7816.SW(sw.Data[1])
 		a.SW, a.Words = v.String(), statusWords(v)
 	}
 	return a
-}
-
-// hex spells bytes, and ** for one that is hidden.
-func (b Bytes) hex() string {
-	var s strings.Builder
-	for i, v := range b.Data {
-		if b.Hidden[i] {
-			s.WriteString("**")
-		} else {
-			fmt.Fprintf(&s, "%02X", v)
-		}
-	}
-	return s.String()
 }

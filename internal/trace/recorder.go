@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ type Options struct {
 // cannot be written fast enough is left out, and the packet after it says so.
 // All methods are safe for concurrent use.
 type Recorder struct {
-	file     *os.File
+	file     io.WriteCloser
 	unmasked bool
 	began    time.Time // with the monotonic clock: time stamps do not jump
 
@@ -61,6 +62,11 @@ func Create(path string, o Options) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
+	return begin(f, o), nil
+}
+
+// begin begins a recording in f, which becomes the Recorder's.
+func begin(f io.WriteCloser, o Options) *Recorder {
 	comment := "PINs, keys and decrypted data are masked"
 	if o.Unmasked {
 		comment = "HOLDS PINs AND KEYS IN CLEAR"
@@ -74,7 +80,7 @@ func Create(path string, o Options) (*Recorder, error) {
 	}
 	go r.write()
 	r.kick()
-	return r, nil
+	return r
 }
 
 // write brings what is pending to the file, whole blocks at a time.

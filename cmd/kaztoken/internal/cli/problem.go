@@ -17,6 +17,8 @@ import (
 	"kaztoken/internal/registration"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
+	"kaztoken/internal/trace"
+	"kaztoken/internal/trace/replay"
 	"kaztoken/internal/words"
 	"kaztoken/usb"
 )
@@ -150,6 +152,14 @@ var problems = []problem{
 	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.settings", own: ownText},
 	{is: of(registration.ErrNoModule), exit: exitFailed, message: "error.nomodule", hint: "hint.nomodule", own: ownDetails},
 	{is: as[*fileError], exit: exitFailed, message: "error.file", own: ownText},
+
+	// Recordings.
+	{is: of(trace.ErrRecording), exit: exitFailed, message: "error.recording", own: ownText},
+	{is: of(replay.ErrNotRepeatable), exit: exitFailed, message: "error.norepeat", own: ownDetails},
+	{
+		is: as[*differsError], exit: exitFailed, message: "error.replay",
+		values: from(func(e *differsError) []any { return []any{"n", e.n} }),
+	},
 
 	// The service.
 	{is: as[*host.NoServiceError], exit: exitFailed, message: "error.noservice", own: ownText},

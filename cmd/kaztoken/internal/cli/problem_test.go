@@ -21,6 +21,8 @@ import (
 	"kaztoken/internal/registration"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
+	"kaztoken/internal/trace"
+	"kaztoken/internal/trace/replay"
 	"kaztoken/internal/words"
 	"kaztoken/udev"
 	"kaztoken/usb"
@@ -107,6 +109,10 @@ var mistakes = []struct {
 	{"new PIN in sequence", &pinpolicy.Error{Weakness: pinpolicy.Sequence}, exitNotAllowed},
 	{"new PIN of one kind", &pinpolicy.Error{Weakness: pinpolicy.OneKind}, exitNotAllowed},
 	{"file", &fileError{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}}, exitFailed},
+
+	{"no recording", fmt.Errorf("x.pcapng: %w: 7 bytes", trace.ErrRecording), exitFailed},
+	{"not repeatable", fmt.Errorf("x.pcapng: %w: ICCD version A", replay.ErrNotRepeatable), exitFailed},
+	{"replayed otherwise", &differsError{2}, exitFailed},
 
 	{"no permission", &host.HintError{Err: fmt.Errorf("1-1: %w", usb.ErrAccess), Hint: "hint.udev", Values: []any{"command", "tee rule", "group", "usermod"}}, exitOutOfReach},
 	{"served by pcscd", &host.HintError{Err: &host.ServedError{Socket: "/run/s", Holder: udev.Holder{PID: 812, Name: "pcscd"}, Version: wire.Version{Major: 4, Minor: 4}}, Hint: "hint.served", Values: []any{"command", "stop pcscd", "option", "--socket PATH"}}, exitOutOfReach},

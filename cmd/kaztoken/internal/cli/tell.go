@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,7 +21,8 @@ func (a *app) warn(k words.Key, values ...any) {
 
 // complain tells what went wrong and what can be done.
 func (a *app) complain(err error, help string) {
-	if err == nil {
+	var silent *codeError
+	if err == nil || errors.As(err, &silent) {
 		return
 	}
 	w := words.For(a.language())
