@@ -10,10 +10,13 @@ import (
 	"kaztoken/cmd/kaztoken/internal/cli"
 )
 
-var version string // set by the linker: -X main.version=v1.2.3
+// Set by the linker: -X main.version=v1.2.3 -X main.commit=4d5c…
+var version, commit string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(cli.Main(ctx, cli.System(version), os.Args[1:]))
+	env := cli.System(version)
+	env.Commit = commit
+	os.Exit(cli.Main(ctx, env, os.Args[1:]))
 }

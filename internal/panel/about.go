@@ -30,7 +30,7 @@ type aboutBody struct {
 
 func (c *call) about() {
 	c.render(http.StatusOK, "about", "about", "tab.about", aboutBody{
-		About: c.srv.cfg.About(c.r.Context()), Licences: Licences(), Address: c.r.Host,
+		About: c.srv.cfg.About(c.r.Context(), c.words), Licences: Licences(), Address: c.r.Host,
 	})
 }
 
@@ -42,7 +42,7 @@ func (c *call) diagnostics() {
 		About
 		Problem *Problem
 		Tokens  []string
-	}{About: c.srv.cfg.About(c.r.Context())}
+	}{About: c.srv.cfg.About(c.r.Context(), c.words)}
 	for _, st := range stations {
 		b.Tokens = append(b.Tokens, st.entry.Name)
 	}

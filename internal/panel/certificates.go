@@ -99,7 +99,7 @@ func (c *call) certificates() {
 	}
 	b.Listed = s.listed
 	chosen := c.defaultID(s)
-	registration := c.srv.cfg.Registered()
+	registration := c.srv.cfg.Registered(c.words)
 	if !registration.Done {
 		b.Hint = sentence(registration.Hint)
 	}

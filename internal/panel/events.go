@@ -29,6 +29,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if c == nil {
 		return
 	}
+	s.attend(1)
+	defer s.attend(-1)
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	if err := control.SetReadDeadline(time.Time{}); err != nil {

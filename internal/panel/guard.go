@@ -48,16 +48,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if reason, status := s.refusal(r); reason != "" {
 		s.plainPage(counted, r, status, reason)
 	} else {
-		var handler http.Handler
-		handler, route = s.mux.Handler(r)
-		if route == "" {
+		if _, route = s.mux.Handler(r); route == "" {
 			s.plainPage(counted, r, http.StatusNotFound, "panel.notfound")
 		} else {
-			_ = handler
 			r.Body = http.MaxBytesReader(counted, r.Body, maxUpload)
 			s.mux.ServeHTTP(counted, r)
 		}
 	}
+	s.attend(0)
 	if s.cfg.Trace != nil {
 		s.cfg.Trace(Exchange{Method: r.Method, Route: route, Status: counted.status(), Took: time.Since(began)})
 	}

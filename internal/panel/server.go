@@ -29,8 +29,8 @@ type Config struct {
 	Firmware func(reader string) []firmware.Option
 	// Registered reports whether the applications of this machine find certificates
 	// on a token, and what can be done if they do not.
-	Registered func() Registration
-	About      func(context.Context) About
+	Registered func(words.Words) Registration
+	About      func(context.Context, words.Words) About
 
 	// Hosts are what the Host of a request may be: name or address, with the port
 	// unless it is the scheme's.
@@ -91,6 +91,8 @@ type Server struct {
 	cut      map[string]interruption // by the token's number
 	listErr  error
 	counter  int
+	streams  int       // pages that listen for events
+	last     time.Time // when the last request ended
 }
 
 // New makes a server and begins to look for tokens. The caller closes it, after it
@@ -101,7 +103,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{
 		cfg: cfg, pages: templates(), settled: make(chan struct{}), sessions: make(map[digest]*session),
-		entries: make(map[digest]time.Time), cut: make(map[string]interruption),
+		entries: make(map[digest]time.Time), cut: make(map[string]interruption), last: cfg.Now(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mux = s.routes()
@@ -134,19 +136,25 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Sessions counts the browsers that were let in and have not closed the panel.
-func (s *Server) Sessions() int {
+// Idle is for how long nobody has been there: no page listens for events, none was
+// asked for, and no operation runs.
+func (s *Server) Idle() time.Duration {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.sessions)
+	tasks, streams, last := slices.Clone(s.tasks), s.streams, s.last
+	s.mu.Unlock()
+	if streams > 0 || slices.ContainsFunc(tasks, (*task).running) {
+		return 0
+	}
+	return s.cfg.Now().Sub(last)
 }
 
-// Working reports whether an operation runs on a token.
-func (s *Server) Working() bool {
+// attend notes that somebody is there. A page that listens for events comes with +1
+// and leaves with -1.
+func (s *Server) attend(stream int) {
 	s.mu.Lock()
-	tasks := slices.Clone(s.tasks)
-	s.mu.Unlock()
-	return slices.ContainsFunc(tasks, (*task).running)
+	defer s.mu.Unlock()
+	s.streams += stream
+	s.last = s.cfg.Now()
 }
 
 // Evict ends all sessions, as if everybody had closed the panel.

@@ -110,7 +110,11 @@ func (st *station) ended() error {
 // give ends a turn, and has the token closed when nobody takes another soon.
 func (st *station) give() {
 	st.used = time.Now()
-	if st.device != nil && !st.closing {
+	switch {
+	case st.device == nil || st.closing:
+	case st.ctx.Err() != nil:
+		st.shut()
+	default:
 		st.closing = true
 		st.srv.wg.Go(st.closeLater)
 	}

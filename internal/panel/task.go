@@ -58,10 +58,10 @@ func (st *station) begin(kind words.Key, next, back string, run func(context.Con
 	t := &task{kind: kind, station: st, next: next, back: back, ended: make(chan struct{})}
 	st.mu.Lock()
 	busy := st.task != nil && st.task.running()
-	if !busy && !st.gone {
+	gone := st.gone || st.ctx.Err() != nil
+	if !busy && !gone {
 		st.task = t
 	}
-	gone := st.gone
 	st.mu.Unlock()
 	switch {
 	case gone:
@@ -75,9 +75,7 @@ func (st *station) begin(kind words.Key, next, back string, run func(context.Con
 		t.mu.Lock()
 		t.over, t.err = true, err
 		t.mu.Unlock()
-		if err != nil {
-			st.srv.interrupted(st, t, err)
-		}
+		st.srv.remember(st, t, err)
 		close(t.ended)
 		st.srv.news.tell()
 	})
@@ -171,17 +169,24 @@ func (s *Server) taskWith(id string) (*task, bool) {
 // interruption is an operation that did not come to its end.
 type interruption struct{ kind words.Key }
 
-// interrupted remembers a task that a token was pulled out of, for when the token
-// comes back.
-func (s *Server) interrupted(st *station, t *task, err error) {
+// remember keeps in mind a task that a token was pulled out of, for when the token
+// comes back. One that was done on it afterwards has put that right, or was told of
+// it.
+func (s *Server) remember(st *station, t *task, err error) {
 	serial := ""
 	if i := st.last().info; i != nil {
 		serial = serialIn(*i)
 	}
-	if serial == "" || !s.cfg.Explain(words.For(words.English), err).Gone {
+	if serial == "" {
 		return
 	}
+	gone := err != nil && explain(s.cfg, words.For(words.English), err).Gone
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cut[serial] = interruption{t.kind}
+	switch {
+	case gone:
+		s.cut[serial] = interruption{t.kind}
+	case err == nil:
+		delete(s.cut, serial)
+	}
 }

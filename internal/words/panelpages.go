@@ -162,6 +162,12 @@ var pages = []entry{
 		"applications do not see these certificates: the PKCS#11 module is not installed",
 	},
 
+	{
+		"registered.not", "қолданбалар бұл сертификаттарды көрмейді: PKCS#11 модулін тіркеңіз: {command}",
+		"приложения не видят эти сертификаты: зарегистрируйте модуль PKCS#11: {command}",
+		"applications do not see these certificates: register the PKCS#11 module: {command}",
+	},
+
 	// What can be done about an error, for somebody in front of the panel.
 	{"panel.hint.unblock", "оны Әкімші бұғаттан шығарады: Әкімші ретінде кіріп, «Бұғаттан шығару» түймесін басыңыз", "его разблокирует Администратор: войдите как Администратор и нажмите «Разблокировать»", "the administrator unblocks it: log in as the administrator and press Unblock"},
 	{"panel.hint.dead", "оны ешкім бұғаттан шығара алмайды; тек пішімдеу ғана көмектеседі, ол барлық деректерді жояды", "его никто не разблокирует; поможет только форматирование, которое уничтожит все данные", "nobody can unblock it; only formatting helps, and destroys all data"},
@@ -173,6 +179,9 @@ var pages = []entry{
 	{"panel.hint.space", "қажет емес сертификаттар мен кілттерді жойыңыз", "удалите ненужные сертификаты и ключи", "delete certificates and keys that are not needed"},
 	{"panel.hint.repair", "түзету үшін «Тексеру…» түймесін басыңыз", "чтобы исправить, нажмите «Проверить…»", "press Check… to repair it"},
 	{"panel.hint.settings", "бұл ережені «Баптаулар» қойындысында өзгертуге болады", "это правило можно изменить на вкладке «Настройки»", "the rule can be changed in the Settings tab"},
+
+	{"ask.panel.password", "Панельдің жаңа құпиясөзі: ", "Новый пароль панели: ", "New password of the panel: "},
+	{"ask.panel.again", "Құпиясөзді қайталаңыз: ", "Повторите пароль: ", "Repeat the password: "},
 
 	// Settings.
 	{"settings.language", "Тіл", "Язык", "Language"},
@@ -218,7 +227,6 @@ var pages = []entry{
 	{"about.libusb", "libusb", "libusb", "libusb"},
 	{"about.drivers", "USB драйверлері", "Драйверы USB", "USB drivers"},
 	{"about.pcsc", "PC/SC қызметі", "Служба PC/SC", "PC/SC service"},
-	{"about.road", "Токенге жол", "Путь к токену", "Way to the token"},
 	{"about.settings", "Баптаулар файлы", "Файл настроек", "Settings file"},
 	{"about.absent", "жоқ", "нет", "none"},
 	{"about.found", "бар, хаттама {version}", "есть, протокол {version}", "there, protocol {version}"},

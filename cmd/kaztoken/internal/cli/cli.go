@@ -31,6 +31,7 @@ type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Version  string // of this program; "" if it was not stamped
+	Commit   string // that it was built from; "" if it was not stamped
 
 	// Which of the streams are terminals: a person types, or looks.
 	Terminal, OutTerminal, ErrTerminal bool
@@ -52,9 +53,6 @@ type Env struct {
 	// Hangups the signals to read settings again, until stop.
 	Activated func() (*net.UnixListener, error)
 	Hangups   func() (signals <-chan os.Signal, stop func())
-
-	// Recorder listens to what commands do over USB; nil for nobody.
-	Recorder host.Recorder
 
 	// Card makes the channel to the card of an open token.
 	Card func(*host.Token) firmware.Card
@@ -93,7 +91,6 @@ type app struct {
 // Main runs the command that args name and returns the exit code.
 func Main(ctx context.Context, env Env, args []string) int {
 	a := &app{Env: env}
-	a.options.Recorder = env.Recorder
 	a.readSettings()
 	root := a.root()
 	a.lang = langIn(args)
@@ -200,7 +197,7 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.traceCommand(), a.panelCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.panelCommand(),
 		a.registerCommand(), a.unregisterCommand(),
 		a.rulesCommand(), a.versionCommand())
 	return c

@@ -33,7 +33,7 @@ const unfinished = "has no place in this test yet"
 
 // endless are examples that go on until they are interrupted: they are, when
 // they have said that they are at work.
-var endless = regexp.MustCompile(`^(serve|virtual|panel|list --watch)\b`)
+var endless = regexp.MustCompile(`^(serve\b|virtual\b|panel( --|$)|list --watch\b)`)
 
 // beginning are examples that need a token without what they make.
 var beginning = regexp.MustCompile(`^(cert import|key generate|object write [^ ]+( --label notes --pin-file.*)?$)`)
@@ -230,7 +230,7 @@ func (b *bench) desk(t *testing.T, example string) *desk {
 	for name, content := range map[string]string{
 		"user.pin": factoryUser, "old.pin": factoryUser, "admin.pin": factoryAdmin,
 		"new.pin": newUser, "new-user.pin": newUser, "new-admin.pin": newAdmin,
-		"me.p12": string(demoIdentity), "p12.txt": demoPassword, "root.cer": string(root),
+		"me.p12": string(demoIdentity), "p12.txt": demoPassword, "password.txt": demoPassword, "root.cer": string(root),
 		"letter.txt": "Qazaqstan\n", "notes.txt": "notes\n", "secret.bin": string(encrypted),
 		"script.txt": "# the serial number\n00CA018100\nreset\n",
 	} {
@@ -297,7 +297,7 @@ func (p *person) ReadSecret(context.Context) (*secret.Bytes, error) {
 	for question, answer := range map[string]string{
 		"User PIN: ": factoryUser, "Administrator PIN: ": factoryAdmin,
 		"New user PIN: ": newUser, "New administrator PIN: ": newUser, "Confirm the new PIN": newUser,
-		"Password of ": demoPassword,
+		"Password of ": demoPassword, "New password of the panel: ": demoPassword, "Repeat the password: ": demoPassword,
 	} {
 		if strings.HasPrefix(p.asked, question) {
 			return secret.Copy([]byte(answer)), nil

@@ -2,13 +2,8 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -17,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
-	"kaztoken/internal/host"
 	"kaztoken/internal/panel"
 )
 
@@ -69,55 +63,119 @@ made by: kaztoken panel password
 	f.StringVar(&o.cert, "tls-cert", "", "`FILE` with the certificate of the server, and its chain, in PEM")
 	f.StringVar(&o.key, "tls-key", "", "`FILE` with its private key, in PEM")
 	f.StringVar(&o.password, "password-file", "", "`FILE` with what is kept of the password")
+	c.AddCommand(a.panelPasswordCommand())
 	return c
+}
+
+func (a *app) panelPasswordCommand() *cobra.Command {
+	var f secretFlags
+	c := &cobra.Command{
+		Use:   "password",
+		Short: "Make the line of a password file for the panel",
+		Long: `Make what the panel keeps of a password: one line, for the file of --password-file.
+The password is typed twice and has 12 bytes or more. It cannot be read out of the
+line, which holds a salt and 600,000 rounds of PBKDF2 with HMAC-SHA-256.`,
+		Example: `  kaztoken panel password > panel.password
+  kaztoken panel password --secret-file password.txt > panel.password`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.panelPassword(cmd.Context(), &f) },
+	}
+	f.add(c, "secret", "the password")
+	return c
+}
+
+func (a *app) panelPassword(ctx context.Context, f *secretFlags) error {
+	b, err := a.askSecret(ctx, f, false, "ask.panel.password")
+	if err != nil {
+		return err
+	}
+	defer b.Wipe()
+	if !f.given() {
+		again, err := a.askSecret(ctx, f, false, "ask.panel.again")
+		if err != nil {
+			return err
+		}
+		defer again.Wipe()
+		if !b.Equal(again.Bytes()) {
+			return errDiffer
+		}
+	}
+	p, err := panel.NewPassword(b.Bytes())
+	if err != nil {
+		return &usageError{err}
+	}
+	_, err = fmt.Fprintln(a.Out, p)
+	return err
 }
 
 func (a *app) panel(ctx context.Context, o panelOptions) (err error) {
 	if o.idleExit < 0 {
 		return &usageError{errors.New("--idle-exit is not negative")}
 	}
-	l, err := net.Listen("tcp", o.listen)
+	dir, err := runtimeFolder(a.Getenv)
+	if err != nil {
+		a.log.WithError(err).Warn("another start of the panel will not find this one")
+	}
+	var own *instance
+	if name := a.instanceName(o); dir != "" {
+		own, err = claim(dir, name)
+		if errors.Is(err, errRunning) {
+			return a.reopenPanel(ctx, dir, name, o)
+		}
+		if err != nil {
+			a.log.WithError(err).Warn("another start of the panel will not find this one")
+		} else {
+			defer func() { err = errors.Join(err, own.close()) }()
+		}
+	}
+	at, err := a.openSite(o)
 	if err != nil {
 		return err
 	}
-	address := l.Addr().String()
 	tokens := newPanelTokens(a, o.fixed)
 	defer tokens.close()
 	s := panel.New(panel.Config{
 		Tokens: tokens, Settings: a.settingsPath, Explain: a.explainToPanel, Firmware: a.panelFirmware,
-		Chosen: tokens.choose, Registered: a.registered, About: a.aboutPanel, Hosts: []string{address, portOf(address, "localhost")},
+		Chosen: tokens.choose, Registered: a.registered, About: a.aboutPanel, Hosts: at.hosts, TLS: at.tls != nil, Password: at.password,
 		Now: a.Now, Trace: a.tracePanel, Report: func(err error) { a.log.WithError(err).Warn("panel") },
 	})
-	web := &http.Server{
-		Handler: s, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
+	defer func() { err = errors.Join(err, s.Close()) }()
+	open := func() panelJSON {
+		return panelJSON{URL: at.origin + s.Entry(), Address: at.listener.Addr().String(), PID: os.Getpid()}
 	}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(l) }()
-	url := "http://" + address + s.Entry()
-	if err := a.announcePanel(url, address, false); err != nil {
-		return err
+	if own != nil {
+		own.serve(open)
 	}
-	if !o.noBrowser {
-		if err := a.Browse(ctx, url); err != nil {
-			a.log.WithError(err).Warn("no browser could be opened")
-		}
+	if err := a.showPanel(ctx, open(), o); err != nil {
+		return errors.Join(err, at.listener.Close())
 	}
-	select {
-	case <-ctx.Done():
-	case err = <-served:
-	}
-	web.Close()
-	return errors.Join(err, s.Close())
+	return at.serve(ctx, s, o.idleExit)
 }
 
-// portOf gives an address another name.
-func portOf(address, name string) string {
-	_, port, err := net.SplitHostPort(address)
+// reopenPanel opens the panel that runs already once more.
+func (a *app) reopenPanel(ctx context.Context, dir, name string, o panelOptions) error {
+	p, err := askInstance(ctx, dir, name)
 	if err != nil {
-		return name
+		return fmt.Errorf("%w, and does not answer: %w", errRunning, err)
 	}
-	return net.JoinHostPort(name, port)
+	return a.showPanel(ctx, p, o)
+}
+
+// showPanel prints where the panel is, and opens it.
+func (a *app) showPanel(ctx context.Context, p panelJSON, o panelOptions) error {
+	var err error
+	if a.json {
+		err = a.printJSON(p, "")
+	} else {
+		_, err = fmt.Fprintln(a.Out, p.URL)
+	}
+	if err != nil || o.noBrowser || strings.HasPrefix(o.listen, "unix:") {
+		return err
+	}
+	if err := a.Browse(ctx, p.URL); err != nil {
+		a.log.WithError(err).Warn("no browser could be opened")
+	}
+	return nil
 }
 
 // panelJSON is the output of panel --json.
@@ -126,14 +184,6 @@ type panelJSON struct {
 	Address string `json:"address"`
 	PID     int    `json:"pid"`
 	Reused  bool   `json:"reused"`
-}
-
-func (a *app) announcePanel(url, address string, reused bool) error {
-	if a.json {
-		return a.printJSON(panelJSON{url, address, os.Getpid(), reused}, "")
-	}
-	_, err := fmt.Fprintln(a.Out, url)
-	return err
 }
 
 // panelFirmware has APDUs logged, secrets left out.
@@ -146,18 +196,4 @@ func (a *app) panelFirmware(reader string) []firmware.Option {
 
 func (a *app) tracePanel(e panel.Exchange) {
 	a.log.WithFields(logrus.Fields{"method": e.Method, "route": e.Route, "status": e.Status, "dur": e.Took}).Debug("panel request")
-}
-
-// registered reports whether applications find tokens through the PKCS#11 module.
-func (a *app) registered() panel.Registration {
-	return panel.Registration{Hint: a.words.Text("registered.none")}
-}
-
-// aboutPanel is what the program knows of itself.
-func (a *app) aboutPanel(context.Context) panel.About {
-	return panel.About{Version: a.Version, Platform: platform(), Facts: []panel.Fact{
-		{Label: "about.drivers", Value: strings.Join(host.DriverNames(), ", ")},
-		{Label: "about.road", Value: a.options.Backend},
-		{Label: "about.settings", Value: a.settingsPath},
-	}}
 }
