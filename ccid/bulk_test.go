@@ -388,6 +388,35 @@ c!  21 01 00 06 00 00 00 00
 	})
 }
 
+// TestOpenFresh opens a device that was plugged in just now: nothing is waited
+// for, and it does no harm if that is not true.
+func TestOpenFresh(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		takes  time.Duration
+	}{
+		{openPresent, 0},
+		{`
+>   65 00 00 00 00 00 00 00 00 00
+<   DE AD
+>   65 00 00 00 00 00 01 00 00 00
+r
+>   65 00 00 00 00 00 02 00 00 00
+<   81 00 00 00 00 00 02 01 00 00
+`, time.Second},
+	} {
+		var began time.Time
+		openBubble(t, c.script, func(t *testing.T, r *Reader, err error) {
+			if err != nil || r.Slots()[0].State() != CardPresent {
+				t.Errorf("got %v, %v", r, err)
+			}
+			if took := time.Since(began); took > c.takes {
+				t.Errorf("took %v, want at most %v", took, c.takes)
+			}
+		}, WithFresh(), func(*config) { began = time.Now() })
+	}
+}
+
 func TestOpenInspiteOfStaleData(t *testing.T) {
 	for _, script := range []string{
 		// An answer that nobody asked for any more.

@@ -22,6 +22,7 @@ type config struct {
 	getResponse bool
 	headerFirst bool
 	escape      bool
+	fresh       bool
 	poll        time.Duration
 }
 
@@ -55,6 +56,11 @@ func WithTrace(f func(Event)) Option { return func(c *config) { c.hook = f } }
 // value of the panic, and ends the reader; else a panic ends the process, as
 // everywhere. It is for libraries, whose process is another's.
 func WithContain(f func(any)) Option { return func(c *config) { c.contain = f } }
+
+// WithFresh says that the device was plugged in just now and nobody has talked to
+// it: it cannot have anything left to say to a former owner, and 20 ms of listening
+// for that are left out. If it has all the same, opening is as long as ever.
+func WithFresh() Option { return func(c *config) { c.fresh = true } }
 
 // WithProtocol selects the protocol for cards that offer more than one. A card
 // that does not offer it fails to power on with ErrProtocolMismatch. Default is

@@ -393,11 +393,11 @@ func transmit(t *testing.T, s *Slot, apdu string) (string, error) {
 }
 
 // openBubble opens a reader that plays the whole script, in fake time.
-func openBubble(t *testing.T, script string, f func(t *testing.T, r *Reader, err error)) {
+func openBubble(t *testing.T, script string, f func(t *testing.T, r *Reader, err error), opts ...Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newScript(t, 64, script)
-		r, err := Open(t.Context(), p, bulkInterface(kaztokenClass()))
+		r, err := Open(t.Context(), p, bulkInterface(kaztokenClass()), opts...)
 		f(t, r, err)
 		if err != nil && !p.isClosed() {
 			t.Error("the pipe is still open")

@@ -78,7 +78,10 @@ func (l *bulkLink) settle(ctx context.Context) error {
 	l.in <- struct{}{}
 	defer func() { <-l.in; <-l.out }()
 	s := l.r.slots[0]
-	err := l.drain(ctx, s, drainOpen)
+	var err error
+	if !l.r.config.fresh {
+		err = l.drain(ctx, s, drainOpen)
+	}
 	for i, limit := range []time.Duration{l.r.timeouts.Command, 100 * time.Millisecond, 300 * time.Millisecond} {
 		if err == nil || i > 0 {
 			var a Message
