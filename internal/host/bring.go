@@ -13,8 +13,8 @@ import (
 
 // openReader opens a claimed interface; p becomes its property. What a card
 // answers is what callers see, 61xx and 6Cxx too.
-func openReader(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface, log *logrus.Entry) (*ccid.Reader, error) {
-	opts := []ccid.Option{ccid.WithDevice(dev), ccid.WithAutoGetResponse(false)}
+func openReader(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface, log *logrus.Entry, opts ...ccid.Option) (*ccid.Reader, error) {
+	opts = append([]ccid.Option{ccid.WithDevice(dev), ccid.WithAutoGetResponse(false)}, opts...)
 	if log.Logger.IsLevelEnabled(logrus.DebugLevel) {
 		opts = append(opts, ccid.WithTrace(tracer(log)))
 	}
@@ -24,8 +24,8 @@ func openReader(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface
 // bringCCID opens a claimed interface and powers its cards up. Slots without a
 // card are fine. A token whose card does not come up has failed; a reader whose
 // card can be changed has not.
-func bringCCID(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface, log *logrus.Entry) (unit, error) {
-	r, err := openReader(ctx, p, dev, ifc, log)
+func bringCCID(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface, log *logrus.Entry, opts ...ccid.Option) (unit, error) {
+	r, err := openReader(ctx, p, dev, ifc, log, opts...)
 	if err != nil {
 		return nil, err
 	}

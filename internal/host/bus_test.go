@@ -11,6 +11,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"kaztoken/ccid"
 	"kaztoken/udev"
 	"kaztoken/usb"
 )
@@ -193,7 +194,7 @@ func (r *busReader) fail(err error)        { r.once.Do(func() { r.err = err; clo
 
 func (*busReader) slots() []SlotInfo { return nil }
 
-func (b *bus) bring(ctx context.Context, p usb.Pipe, _ usb.Info, _ usb.Interface, _ *logrus.Entry) (unit, error) {
+func (b *bus) bring(ctx context.Context, p usb.Pipe, _ usb.Info, _ usb.Interface, _ *logrus.Entry, _ ...ccid.Option) (unit, error) {
 	pipe := p.(*busPipe)
 	b.mu.Lock()
 	pipe.gadget.ups++

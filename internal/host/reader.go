@@ -46,6 +46,7 @@ type claim struct {
 	index int
 	name  string
 	kick  chan struct{} // capacity 1: something changed, it may open now
+	tried bool          // was open before. Belongs to the goroutine of serve
 	log   *logrus.Entry
 
 	// Guarded by Supervisor.mu.
@@ -354,7 +355,12 @@ func (s *Supervisor) open(c *claim) (*Reader, error) {
 	for wait := accessMin; ; wait *= 2 {
 		p, err := s.cfg.Driver.Open(c.ctx, c.info, c.ifc)
 		if err == nil {
-			u, err := s.cfg.bring(c.ctx, p, c.info, c.ifc, c.log)
+			var opts []ccid.Option
+			if s.plugged(c.device) && !c.tried {
+				opts = append(opts, ccid.WithFresh())
+			}
+			c.tried = true
+			u, err := s.cfg.bring(c.ctx, p, c.info, c.ifc, c.log, opts...)
 			if err != nil {
 				return nil, explain(err, c.info, s.cfg.holders)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"kaztoken/ccid"
 	"kaztoken/udev"
 	"kaztoken/usb"
 )
@@ -17,7 +18,8 @@ import (
 const (
 	// debounce is how long a device must be left alone by reports before it is
 	// looked at: one plug is reported several times within a few milliseconds,
-	// and a loose contact many times.
+	// and a loose contact many times. The report that follows that of the arrival
+	// ends it: the kernel has configured the device then.
 	debounce = 10 * time.Millisecond
 	// debounceMax bounds how long reports without a pause put that off.
 	debounceMax = 100 * time.Millisecond
@@ -40,7 +42,7 @@ type Config struct {
 
 	// bring turns a claimed interface into a powered reader, which owns the
 	// pipe, also if it fails; nil is bringCCID.
-	bring func(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface, log *logrus.Entry) (unit, error)
+	bring func(ctx context.Context, p usb.Pipe, dev usb.Info, ifc usb.Interface, log *logrus.Entry, opts ...ccid.Option) (unit, error)
 	// holders names who has a device that is busy; nil is holdersOf.
 	holders func(usb.Info) []udev.Holder
 }
@@ -272,6 +274,7 @@ func (s *Supervisor) run(notices <-chan Notice) {
 			return
 		case n := <-notices:
 			a := address{n.Bus, n.Addr}
+			pause := debounce
 			touched[a] = true
 			s.log.WithFields(logrus.Fields{"bus": n.Bus, "addr": n.Addr, "action": n.Action}).Debug("hot-plug report")
 			switch n.Action {
@@ -285,7 +288,10 @@ func (s *Supervisor) run(notices <-chan Notice) {
 				delete(bare, a)
 			case Changed:
 				s.nudge(a)
-				if _, ok := reported[a]; !ok && !s.has(a) {
+				switch _, ok := reported[a]; {
+				case ok:
+					pause = 0
+				case !s.has(a):
 					reported[a] = n.Time
 				}
 			case Gone:
@@ -293,7 +299,7 @@ func (s *Supervisor) run(notices <-chan Notice) {
 				delete(reported, a)
 				delete(bare, a)
 			}
-			listAfter(debounce)
+			listAfter(pause)
 		case <-s.look:
 			listAfter(debounce)
 		case f := <-s.filters:

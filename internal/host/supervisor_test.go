@@ -184,6 +184,19 @@ func TestDebounce(t *testing.T) {
 	})
 }
 
+// TestConfigured looks at a device as soon as the kernel has configured it.
+func TestConfigured(t *testing.T) {
+	b := newBus()
+	supervise(t, b, func(t *testing.T, s *Supervisor, sub *Subscription) {
+		dev := token(1, 4)
+		b.plug(dev)
+		b.say(Added, dev)
+		time.Sleep(debounce / 4)
+		b.say(Changed, dev)
+		expect(t, sub, Arrived, 0)
+	})
+}
+
 func TestConfiguredLate(t *testing.T) {
 	b := newBus()
 	bare := token(1, 4)
