@@ -75,6 +75,8 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
 	$(GO) test -race -timeout 30m ./firmware -thorough
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
+	.ci/deps e2e/soak-packages.txt
+	$(GO) test -tags "e2e wireshark" -count=1 -run '^TestWireshark' -v ./e2e
 
 # For this machine, whatever is built for. Without cgo, so that a compiler of another machine does no harm.
 man: ## build/share: manual pages in English, Russian and Kazakh; completion for bash, zsh and fish
