@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"kaztoken/firmware/pkcs15"
 )
@@ -172,9 +173,15 @@ func (o *object) amended(changes attributes) (entry, error) {
 			return nil, ErrAttributeValueInvalid
 		}
 	}
-	label := func(c *pkcs15.Common) {
+	if !utf8.Valid(changes[AttrLabel]) {
+		return nil, ErrAttributeValueInvalid
+	}
+	common := func(c *pkcs15.Common) {
 		if v, ok := changes[AttrLabel]; ok && v != nil {
 			c.Label = string(v)
+		}
+		if !changes.truth(AttrModifiable, true) {
+			c.Flags &^= pkcs15.Modifiable
 		}
 	}
 	identify := func(id *[]byte) {
@@ -195,19 +202,19 @@ func (o *object) amended(changes attributes) (entry, error) {
 	switch {
 	case o.cert != nil:
 		e := *o.cert
-		label(&e.Common)
+		common(&e.Common)
 		identify(&e.ID)
 		return e, nil
 	case o.pub != nil:
 		e := *o.pub
-		label(&e.Common)
+		common(&e.Common)
 		identify(&e.ID)
 		name(&e.Subject)
 		use(&e.Usage, publicUsage)
 		return e, nil
 	case o.priv != nil:
 		e := *o.priv
-		label(&e.Common)
+		common(&e.Common)
 		identify(&e.ID)
 		name(&e.Subject)
 		use(&e.Usage, privateUsage)
@@ -217,7 +224,7 @@ func (o *object) amended(changes attributes) (entry, error) {
 		return e, nil
 	}
 	e := *o.data
-	label(&e.Common)
+	common(&e.Common)
 	return e, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -192,21 +193,19 @@ func parseTemplate(template []Attribute) (attributes, error) {
 		if !fitsType(t) {
 			return nil, ErrAttributeValueInvalid
 		}
-		a[t.Type] = t.Value
+		if a[t.Type] = t.Value; slices.Contains(truths, t.Type) {
+			a[t.Type] = Bool(t.Value[0] != 0) // C has many truths
+		}
 	}
 	return a, nil
 }
 
 func fitsType(a Attribute) bool {
-	for _, t := range truths {
-		if a.Type == t {
-			return len(a.Value) == 1
-		}
-	}
-	for _, t := range numbers {
-		if a.Type == t {
-			return len(a.Value) == ulongSize
-		}
+	switch {
+	case slices.Contains(truths, a.Type):
+		return len(a.Value) == 1
+	case slices.Contains(numbers, a.Type):
+		return len(a.Value) == ulongSize
 	}
 	switch a.Type {
 	case AttrStartDate, AttrEndDate:

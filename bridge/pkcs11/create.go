@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"unicode/utf8"
 
 	"kaztoken/firmware"
 	"kaztoken/firmware/pkcs15"
@@ -79,6 +80,9 @@ func (x *session) create(a attributes) (ObjectHandle, error) {
 	if err := x.mayWrite(); err != nil {
 		return 0, err
 	}
+	if !keepable(class, a) {
+		return 0, ErrAttributeValueInvalid
+	}
 	var handle ObjectHandle
 	err := x.token.work(func(ctx context.Context) (err error) {
 		if err := x.token.refresh(ctx); err != nil {
@@ -100,6 +104,19 @@ func (x *session) mayWrite() error {
 		return ErrUserNotLoggedIn
 	}
 	return nil
+}
+
+// keepable reports whether the token can keep what a template promises its owner:
+// an object there is never copied and can always be destroyed by the user, and
+// only data and private keys are hidden.
+func keepable(class Class, a attributes) bool {
+	hidden := class == ClassData || class == ClassPrivateKey
+	for _, t := range []AttributeType{AttrLabel, AttrApplication} {
+		if !utf8.Valid(a[t]) { // §3.2 has it so, and an entry has no other text
+			return false
+		}
+	}
+	return a.truth(AttrDestroyable, true) && !a.truth(AttrCopyable, false) && (hidden || !a.truth(AttrPrivate, false))
 }
 
 // createHere makes an object in this process.
@@ -244,7 +261,7 @@ func (t *token) store(ctx context.Context, class Class, a attributes) (ObjectHan
 // flags are what of a template an entry says of a key's use.
 func (a attributes) flags() attributes {
 	f := attributes{}
-	for _, t := range slices.Concat(privateUsage.attributes(), publicUsage.attributes(), []AttributeType{AttrAlwaysAuthenticate, AttrSubject}) {
+	for _, t := range slices.Concat(privateUsage.attributes(), publicUsage.attributes(), []AttributeType{AttrAlwaysAuthenticate, AttrSubject, AttrModifiable}) {
 		if v, ok := a[t]; ok {
 			f[t] = v
 		}
@@ -343,7 +360,7 @@ func (t *token) storeCertificate(ctx context.Context, a attributes, o firmware.I
 		if err != nil {
 			return 0, err
 		}
-		return made.handle, nil
+		return made.handle, t.amend(ctx, made, a.flags())
 	case !errors.Is(err, firmware.ErrExists):
 		return 0, err
 	}
@@ -381,14 +398,16 @@ func (t *token) storePrivateKey(ctx context.Context, a attributes, o firmware.Im
 		if len(a[at]) == 0 {
 			return ErrTemplateIncomplete
 		}
-		if len(a[at]) > maxParts {
-			return ErrAttributeValueInvalid
-		}
 	}
 	if a.truth(AttrExtractable, false) || !a.truth(AttrSensitive, true) {
 		// The token keeps it nevertheless: what was asked for is less than what is given.
 		delete(a, AttrExtractable)
 		delete(a, AttrSensitive)
+	}
+	for at, most := range map[AttributeType]int{AttrModulus: maxRSABits, AttrPrivateExponent: maxRSABits, AttrPrime1: maxRSABits / 2, AttrPrime2: maxRSABits / 2} {
+		if len(bytes.TrimLeft(a[at], "\x00"))*8 > most { // checking it would take long
+			return ErrAttributeValueInvalid
+		}
 	}
 	number := func(at AttributeType) *big.Int { return new(big.Int).SetBytes(a[at]) }
 	e := number(AttrPublicExponent)
@@ -592,6 +611,9 @@ func pairTemplates(public, private []Attribute) (a, b attributes, err error) {
 	}
 	if e, ok := a[AttrPublicExponent]; ok && new(big.Int).SetBytes(e).Cmp(big.NewInt(65537)) != 0 {
 		return nil, nil, ErrAttributeValueInvalid // the token knows one exponent
+	}
+	if !keepable(ClassPublicKey, a) || !keepable(ClassPrivateKey, b) {
+		return nil, nil, ErrAttributeValueInvalid
 	}
 	if !b.truth(AttrToken, true) {
 		return nil, nil, ErrTemplateInconsistent // nothing makes a key that lives in a session

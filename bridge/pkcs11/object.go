@@ -154,7 +154,7 @@ func objectsOf(c *firmware.Contents) []*object {
 func commonAttributes(class Class, c pkcs15.Common, path pkcs15.Path) attributes {
 	return attributes{
 		AttrClass: Ulong(uint(class)), AttrToken: Bool(true), AttrPrivate: Bool(c.Flags&pkcs15.Private != 0),
-		AttrLabel: []byte(c.Label), AttrModifiable: Bool(true), AttrCopyable: Bool(false), AttrDestroyable: Bool(true),
+		AttrLabel: []byte(c.Label), AttrModifiable: Bool(c.Flags&pkcs15.Modifiable != 0), AttrCopyable: Bool(false), AttrDestroyable: Bool(true),
 		AttrUniqueID: []byte(path.String()),
 	}
 }

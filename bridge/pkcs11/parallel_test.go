@@ -1,0 +1,138 @@
+package pkcs11_test
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"kaztoken/bridge/pkcs11"
+)
+
+// TestParallel has 16 goroutines of two programs sign while the token is pulled
+// out and plugged in again. Each signature that is made is right, each that is not
+// has a reason, and nothing is left over.
+func TestParallel(t *testing.T) {
+	const (
+		replugs = 20
+		each    = 8 // goroutines of a program
+		between = 25
+	)
+	for _, shared := range []bool{false, true} {
+		w := newWorld()
+		card := newCard()
+		w.plug(reader, card, shared)
+		first := start(t, w)
+		first.generate(first.user(), 1024, "k")
+		first.ok("finalize", first.Finalize())
+		programs := []*program{start(t, w)}
+		if shared {
+			programs = append(programs, start(t, w))
+		}
+		pub := &testKeys()[1024][0].PublicKey
+		var (
+			wg     sync.WaitGroup
+			made   atomic.Int64
+			signed = make(chan struct{}) // takes one for each signature while somebody listens
+			stop   = make(chan struct{})
+		)
+		for _, p := range programs {
+			for range each {
+				wg.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						if err := signAgain(p, pub, func() {
+							made.Add(1)
+							select {
+							case signed <- struct{}{}:
+							default:
+							}
+						}); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+		}
+		for range replugs {
+			for range between {
+				<-signed
+			}
+			w.unplug(reader)
+			w.plug(reader, card, shared)
+		}
+		close(stop)
+		wg.Wait()
+		for _, p := range programs {
+			p.ok("finalize", p.Finalize())
+		}
+		w.mu.Lock()
+		if w.open != 0 {
+			t.Errorf("%d connections are left", w.open)
+		}
+		w.mu.Unlock()
+		t.Logf("shared %v: %d signatures, %d connections", shared, made.Load(), w.opened)
+	}
+}
+
+// signAgain opens a session, logs in and signs until the token goes or the log-in
+// does, a hundred times at most. The error is what must not happen.
+func signAgain(p *program, pub *rsa.PublicKey, signed func()) error {
+	h, err := p.OpenSession(0, rw)
+	if err != nil {
+		return tolerate(err)
+	}
+	defer p.CloseSession(h) // it may have died with the token
+	if err := p.Login(h, pkcs11.UserNormal, userPIN); err != nil && err != pkcs11.ErrUserAlreadyLoggedIn {
+		return tolerate(err)
+	}
+	if err := p.FindObjectsInit(h, []pkcs11.Attribute{class(pkcs11.ClassPrivateKey)}); err != nil {
+		return tolerate(err)
+	}
+	keys, err := p.FindObjects(h, 1)
+	if err != nil {
+		return tolerate(err)
+	}
+	if err := p.FindObjectsFinal(h); err != nil {
+		return tolerate(err)
+	}
+	if len(keys) == 0 {
+		return nil // nobody is logged in any more
+	}
+	digest := sha256.Sum256([]byte("data"))
+	out := make([]byte, 128)
+	for range 100 {
+		if err := p.SignInit(h, &pkcs11.Mechanism{Type: pkcs11.MechSHA256RSAPKCS}, keys[0]); err != nil {
+			return tolerate(err)
+		}
+		if _, err := p.Sign(h, []byte("data"), out); err != nil {
+			return tolerate(err)
+		}
+		if err := rsa.VerifyPKCS1v15(pub, crypto.SHA256, digest[:], out); err != nil {
+			return err
+		}
+		signed()
+	}
+	return nil
+}
+
+// tolerate passes over what happens when a token goes, or a log-in with it.
+func tolerate(err error) error {
+	for _, rv := range []pkcs11.Rv{
+		pkcs11.ErrDeviceRemoved, pkcs11.ErrTokenNotPresent, pkcs11.ErrUserNotLoggedIn, pkcs11.ErrSessionHandleInvalid,
+		pkcs11.ErrKeyHandleInvalid, pkcs11.ErrObjectHandleInvalid,
+	} {
+		if errors.Is(err, rv) {
+			return nil
+		}
+	}
+	return err
+}
