@@ -231,7 +231,7 @@ func policies(b *tab) {
 		b.click("#start")
 		b.says("#format-warning", b.say("format.warn"))
 		b.click("#start")
-		b.finished(b.say("done.format", "name", "Kaz "+p.policy))
+		b.finished()
 		b.says("#token-name", "Kaz "+p.policy)
 		b.see("#login")
 
@@ -263,11 +263,12 @@ func policies(b *tab) {
 }
 
 // finished waits for the end of an operation that may take long: if it does, a dialog
-// shows how far it is, and else a notice says that it is done.
-func (b *tab) finished(text string) {
+// shows how far it is, and what came of it.
+func (b *tab) finished() {
 	b.Helper()
-	b.until(`document.body.innerText.replace(/\s+/g, " ").includes(` + quote(text) + `)`)
-	if value[bool](b, shown("#done")+`.length > 0`) {
+	done, open := shown("#done, section.dialog[data-over] #problem")+`.length`, shown("section.dialog")+`.length`
+	b.until(done + ` || !` + open)
+	if value[int](b, done) > 0 {
 		b.leave("#ok")
 	}
 }

@@ -203,18 +203,23 @@ func value[T any](b *tab, expression string) T {
 // and again, because a page may be replaced at any moment, with all that waits in it.
 func (b *tab) until(expression string) {
 	b.Helper()
+	b.eventually(expression, func() bool {
+		ok, err := evaluate[bool](b, "Boolean("+expression+")")
+		return err == nil && ok
+	})
+}
+
+// eventually waits for something to hold.
+func (b *tab) eventually(what string, holds func() bool) {
+	b.Helper()
 	deadline := time.NewTimer(*patience)
 	defer deadline.Stop()
 	again := time.NewTicker(15 * time.Millisecond)
 	defer again.Stop()
-	for {
-		ok, err := evaluate[bool](b, "Boolean("+expression+")")
-		if err == nil && ok {
-			return
-		}
+	for !holds() {
 		select {
 		case <-deadline.C:
-			b.fail("never: %s (%v)", expression, err)
+			b.fail("never: %s", what)
 		case <-again.C:
 		}
 	}
@@ -396,13 +401,14 @@ const overflowing = `(() => {
 // same in every language are left out.
 const latin = `(() => {
 	const known = new Set(("KAZTOKEN Kaztoken kaztoken PIN RSA DER PEM USB CCID PC SC PKCS ID UTF UTC TLS GOST SHA Rutoken RDP XX config toml " +
-		"kk ru en Қазақша Windows Microsoft Base Smart Card Crypto Provider OK NCA CSP libusb usbfs Linux amd64 udev DigiFlow LLP OpenSC").split(" "));
+		"kk ru en Қазақша Windows Microsoft Base Smart Card Crypto Provider OK NCA CSP libusb usbfs Linux amd64 udev DigiFlow LLP OpenSC " +
+		"CER CRT PFX KZ CN SN GN serialNumber IIN BIN").split(" "));
 	const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 	const found = new Set();
 	for (let n = walker.nextNode(); n; n = walker.nextNode()) {
 		const e = n.parentElement;
 		if (!e.checkVisibility() || e.closest("[lang]:not(html), script, style, .mono, [data-own], option, #token-name, #reader, #card, #deleted, #keys th, #personal th, #others th")) continue;
-		for (const w of n.data.match(/[A-Za-z]{2,}/g) || []) if (!known.has(w)) found.add(w);
+		for (const w of n.data.match(/[A-Za-z]{2,}/g) || []) if (!known.has(w) && !/^[A-F]+$/.test(w)) found.add(w);
 	}
 	return [...found];
 })()`
