@@ -26,6 +26,7 @@ type bus struct {
 
 	opened, closed int // pipes
 
+	log      *logrus.Logger // of the supervisor; nil drops it
 	listErr  error
 	readable int // number of the bus that is listed in spite of listErr
 	watchErr error
@@ -228,7 +229,7 @@ func supervise(t *testing.T, b *bus, body func(t *testing.T, s *Supervisor, sub 
 			g.gone = make(chan struct{})
 		}
 		s, err := Supervise(Config{
-			Source: b, Driver: b.driver(), bring: b.bring,
+			Source: b, Driver: b.driver(), bring: b.bring, Log: b.log,
 			holders: func(usb.Info) []udev.Holder { return []udev.Holder{{PID: 42, Name: "pcscd"}} },
 		})
 		if err != nil {

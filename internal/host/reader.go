@@ -418,6 +418,10 @@ func (s *Supervisor) failed(c *claim, err error) {
 	if known {
 		c.log.WithError(err).Debug("reader still fails")
 	} else {
-		c.log.WithError(err).Warn("reader cannot be used")
+		log := c.log.WithError(err)
+		if hint := Hint(err); hint != "" {
+			log = log.WithField("hint", hint)
+		}
+		log.Warn("reader cannot be used")
 	}
 }

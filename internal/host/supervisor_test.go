@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"kaztoken/usb"
 )
@@ -363,6 +366,9 @@ func TestBusy(t *testing.T) {
 	b := newBus()
 	dev := token(1, 4)
 	b.plug(dev)
+	var log bytes.Buffer
+	b.log = logrus.New()
+	b.log.SetOutput(&log)
 	var free atomic.Bool
 	b.open = func(ctx context.Context, g *gadget, try int) error {
 		if !free.Load() {
@@ -379,6 +385,9 @@ func TestBusy(t *testing.T) {
 		b.say(Changed, dev) // the other program let the interface go
 		expect(t, sub, Arrived, 0)
 	})
+	if said := log.String(); !strings.Contains(said, "held by pcscd (pid 42)") || !strings.Contains(said, "systemctl stop") {
+		t.Errorf("the log says %s", said)
+	}
 }
 
 // TestFaulty has a device that cannot be powered up: it is tried again after
