@@ -50,9 +50,17 @@
 		modal.replaceChildren(document.importNode(section, true));
 		if (!modal.open) { opener = document.activeElement; modal.showModal(); }
 		prepare(modal);
-		const first = modal.querySelector("[autofocus]:not(:disabled)");
+		// What destroys something is not what the Enter key does first.
+		const first = modal.querySelector("[autofocus]:not(:disabled)") || modal.querySelector(".danger") && modal.querySelector("#cancel");
 		const problem = modal.querySelector("#problem");
-		if (problem && !first) problem.focus(); else if (first) first.focus();
+		if (problem && !first) problem.focus();
+		else if (first) first.focus();
+		else if (modal.scrollHeight > modal.clientHeight) { // its buttons are at the end of a long text
+			const title = modal.querySelector("h1");
+			title.tabIndex = -1;
+			title.focus();
+			modal.scrollTop = 0;
+		}
 	}
 
 	// prepare is done once for everything that comes into the page.
