@@ -2,7 +2,8 @@
 
 package main
 
-// #cgo linux LDFLAGS: -lpthread
+// #cgo CFLAGS: -Wall -Wextra -Werror -fvisibility=hidden
+// #cgo linux LDFLAGS: -lpthread -ldl
 // #include "cryptoki.h"
 import "C"
 
@@ -180,7 +181,7 @@ func kazSetPIN(session C.CK_SESSION_HANDLE, oldPIN *C.CK_BYTE, oldLen C.CK_ULONG
 }
 
 //export kazOpenSession
-func kazOpenSession(slot C.CK_SLOT_ID, flags C.CK_FLAGS, session *C.CK_SESSION_HANDLE) C.CK_RV {
+func kazOpenSession(slot C.CK_SLOT_ID, flags C.CK_FLAGS, application unsafe.Pointer, notify C.CK_NOTIFY, session *C.CK_SESSION_HANDLE) C.CK_RV {
 	return code(func() error {
 		if session == nil {
 			return pkcs11.ErrArgumentsBad

@@ -1,11 +1,21 @@
 /*
- * The exported functions. Each looks whether this process may use the module, and
- * calls its half in Go. A process that was forked from one with the module loaded
- * must not: of the Go runtime's threads it has none, and the first call would
- * never return.
+ * The exported functions. Each calls its half in Go, unless this process was
+ * forked from the one that loaded the library: of the Go runtime's threads it has
+ * none, and a call would never return. There, C_Initialize loads the library a
+ * second time, with a runtime of its own, and from then on all calls go to that.
  */
+#ifdef __linux__
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#endif
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cryptoki.h"
 #include "_cgo_export.h"
@@ -15,9 +25,10 @@
 /* The function lists. */
 struct function_list {
 	CK_VERSION version;
-#define F(name, params, args) CK_RV(*C_##name) params;
 #define T(name, params) CK_RV(*C_##name) params;
-#define M(name, params) CK_RV(*C_##name) params;
+#define F(name, params, args) T(name, params)
+#define I F
+#define M F
 #define FUNCTIONS_2_40
 #include "functions.h"
 #undef FUNCTIONS_2_40
@@ -30,51 +41,135 @@ struct function_list_3_0 {
 #include "functions.h"
 #undef FUNCTIONS_2_40
 #undef FUNCTIONS_3_0
-#undef F
-#undef T
-#undef M
 };
+#undef F
+#undef I
+#undef M
+#undef T
 
-static int forked; /* this process has the module from a parent */
+/*
+ * The process that loaded the library, and what another one has loaded instead.
+ * Only one thread is left after a fork, and the standard has one thread call
+ * C_Initialize: none of this needs a lock.
+ */
+static pid_t home;
+static struct function_list_3_0 *again;
+static pid_t again_in;
 
 static void child(void)
 {
-	forked = 1;
+	home = 0;
+	again = NULL;
 }
 
-__attribute__((constructor)) static void watch_forks(void)
+__attribute__((constructor)) static void begin(void)
 {
+	home = getpid();
 	pthread_atfork(NULL, NULL, child);
 }
 
-/* The functions with a half in Go. */
-#define F(name, params, args)             \
-	EXPORT CK_RV C_##name params      \
-	{                                 \
-		if (forked)               \
-			return CKR_GENERAL_ERROR; \
-		return kaz##name args;    \
+/* Not every fork is told of: the number of the process is looked at, too. */
+static int elsewhere(void)
+{
+	return getpid() != home;
+}
+
+static struct function_list_3_0 *loaded_again(void)
+{
+	return again_in == getpid() ? again : NULL;
+}
+
+#ifdef __linux__
+/* copy_of_library gives the library's file as one that the loader does not know. */
+static int copy_of_library(void)
+{
+	Dl_info info;
+	struct stat st;
+	off_t at = 0;
+	int from, to;
+
+	if (dladdr(&home, &info) == 0 || (from = open(info.dli_fname, O_RDONLY | O_CLOEXEC)) < 0)
+		return -1;
+	to = memfd_create("libkaztoken-pkcs11", MFD_CLOEXEC);
+	if (to >= 0 && fstat(from, &st) == 0)
+		while (at < st.st_size && sendfile(to, from, &at, st.st_size - at) > 0)
+			;
+	else
+		st.st_size = 1;
+	close(from);
+	if (at == st.st_size)
+		return to;
+	if (to >= 0)
+		close(to);
+	return -1;
+}
+
+static CK_RV load_again(void)
+{
+	CK_RV (*get)(CK_BYTE *, CK_VERSION *, CK_INTERFACE **, CK_FLAGS) = NULL;
+	CK_VERSION version = {3, 0};
+	CK_INTERFACE *interface;
+	char path[32];
+	void *library;
+	int fd = copy_of_library();
+
+	if (fd < 0)
+		return CKR_GENERAL_ERROR;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	close(fd);
+	if (library != NULL)
+		*(void **)&get = dlsym(library, "C_GetInterface");
+	if (get == NULL || get((CK_BYTE *)"PKCS 11", &version, &interface, 0) != CKR_OK)
+		return CKR_GENERAL_ERROR;
+	again = interface->functionList;
+	again_in = getpid();
+	return CKR_OK;
+}
+#else
+static CK_RV load_again(void)
+{
+	return CKR_GENERAL_ERROR;
+}
+#endif
+
+static CK_RV initialize(void *args)
+{
+	if (!elsewhere())
+		return kazInitialize(args);
+	if (loaded_again() == NULL && load_again() != CKR_OK)
+		return CKR_GENERAL_ERROR;
+	return loaded_again()->C_Initialize(args);
+}
+
+/* The functions. */
+#define CALL(name, params, args, half)                      \
+	EXPORT CK_RV C_##name params                        \
+	{                                                   \
+		if (!elsewhere())                           \
+			return half;                        \
+		if (loaded_again() == NULL)                 \
+			return CKR_CRYPTOKI_NOT_INITIALIZED; \
+		return loaded_again()->C_##name args;       \
 	}
+#define F(name, params, args) CALL(name, params, args, kaz##name args)
+#define M(name, params, args) CALL(name, params, args, kazUnsupported(session))
+#define I(name, params, args) EXPORT CK_RV C_##name params { return initialize args; }
 #define T(name, params) EXPORT CK_RV C_##name params;
-#define M(name, params)                                 \
-	EXPORT CK_RV C_##name params                    \
-	{                                               \
-		if (forked)                             \
-			return CKR_GENERAL_ERROR;       \
-		return kazUnsupported(session);         \
-	}
 #define FUNCTIONS_2_40
 #define FUNCTIONS_3_0
 #include "functions.h"
 #undef FUNCTIONS_2_40
 #undef FUNCTIONS_3_0
 #undef F
-#undef T
+#undef I
 #undef M
+#undef T
 
-#define F(name, params, args) C_##name,
 #define T(name, params) C_##name,
-#define M(name, params) C_##name,
+#define F(name, params, args) C_##name,
+#define I F
+#define M F
 static struct function_list list_2_40 = {
 	{2, 40},
 #define FUNCTIONS_2_40
@@ -91,8 +186,9 @@ static struct function_list_3_0 list_3_0 = {
 #undef FUNCTIONS_3_0
 };
 #undef F
-#undef T
+#undef I
 #undef M
+#undef T
 
 /* The first one is the default (PKCS #11 v3.0 §5.4.5). */
 static CK_INTERFACE interfaces[] = {
