@@ -16,7 +16,7 @@ import (
 )
 
 // untranslated are commands whose help is in English alone, by their names.
-var untranslated = []string{"trace", "doctor"}
+var untranslated = []string{"doctor"}
 
 // helpText is one text of the help and where it stands.
 type helpText struct{ where, text string }
