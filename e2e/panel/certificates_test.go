@@ -70,7 +70,7 @@ func certificates(b *tab) {
 
 	// A wrong password, a file that is none, and the right ones.
 	b.importFile(identity, "wrong")
-	b.says("#problem", capital(b.say("error.file.password")))
+	b.says("#problem", b.say("error.file.password"))
 	b.look("wrong-password")
 	nothing := filepath.Join(b.TempDir(), "nothing.pem")
 	if err := os.WriteFile(nothing, []byte("nothing\n"), 0o600); err != nil {
@@ -78,7 +78,7 @@ func certificates(b *tab) {
 	}
 	b.upload("#file", nothing)
 	b.click("#ok")
-	b.says("#problem", capital(b.say("error.file.kind")))
+	b.says("#problem", b.say("error.file.kind"))
 	b.upload("#file", identity)
 	b.fill("#password", identityPassword)
 	b.click("#ok")
@@ -93,7 +93,7 @@ func certificates(b *tab) {
 	// The card of the chosen one, with its meaning.
 	b.click("#personal a")
 	b.see("#card")
-	b.says("#card-state", capital(b.say("valid")))
+	b.says("#card-state", b.say("valid"))
 	b.says("#card-key", b.say("nonextract"))
 	b.says("#card-issuer", "RSA")
 	b.see("#card-subject")
