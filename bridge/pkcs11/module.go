@@ -44,12 +44,8 @@ type Info struct {
 	LibraryVersion     [2]byte
 }
 
-// Initialize is C_Initialize. threads says that the library may make threads of
-// its own, which it cannot do without.
-func (m *Module) Initialize(threads bool) error {
-	if !threads {
-		return ErrNeedToCreateThreads
-	}
+// Initialize is C_Initialize.
+func (m *Module) Initialize() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run != nil {

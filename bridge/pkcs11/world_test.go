@@ -312,7 +312,7 @@ type program struct {
 func start(t testing.TB, w *world) *program {
 	t.Helper()
 	m := pkcs11.New(w, [2]byte{1, 2})
-	if err := m.Initialize(true); err != nil {
+	if err := m.Initialize(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

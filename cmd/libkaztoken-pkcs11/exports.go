@@ -22,7 +22,6 @@ func kazInitialize(args unsafe.Pointer) (rv C.CK_RV) {
 			rv = C.CK_RV(pkcs11.ErrGeneralError)
 		}
 	}()
-	threads := true
 	if args != nil {
 		a := (*C.CK_C_INITIALIZE_ARGS)(args)
 		given := 0
@@ -35,9 +34,11 @@ func kazInitialize(args unsafe.Pointer) (rv C.CK_RV) {
 		if a.reserved != nil || given != 0 && given != 4 {
 			return rvOf(pkcs11.ErrArgumentsBad)
 		}
-		threads = a.flags&C.CKF_LIBRARY_CANT_CREATE_OS_THREADS == 0
+		// Nor is CKF_LIBRARY_CANT_CREATE_OS_THREADS minded, which p11-kit sets for
+		// GnuTLS: Go's runtime has its threads since the library was loaded, and the
+		// caller's signals and locks are nothing to them.
 	}
-	return rvOf(module.Initialize(threads))
+	return rvOf(module.Initialize())
 }
 
 //export kazFinalize
