@@ -1,0 +1,6 @@
+//go:build !linux
+
+package nap
+
+// Allow does nothing where there are no naps.
+func Allow(int) {}
