@@ -110,7 +110,7 @@ func (k *fakeKernel) read(b []byte) (int, error) {
 	return copy(b, k.descriptors), nil
 }
 
-func (k *fakeKernel) poll(step func(uintptr) bool) error {
+func (k *fakeKernel) poll(step func() bool) error {
 	k.mu.Lock()
 	if k.polling || k.closed {
 		k.t.Errorf("poll: polling %t, closed %t", k.polling, k.closed)
@@ -120,7 +120,7 @@ func (k *fakeKernel) poll(step func(uintptr) bool) error {
 	k.mu.Unlock()
 	err := os.ErrDeadlineExceeded
 	for !expired {
-		if step(0) {
+		if step() {
 			err = nil
 			break
 		}
@@ -142,7 +142,7 @@ func (k *fakeKernel) expired() bool {
 	return !k.deadline.IsZero() && !time.Now().Before(k.deadline)
 }
 
-func (k *fakeKernel) setDeadline(t time.Time) error {
+func (k *fakeKernel) setDeadline(t time.Time) {
 	if k.arming != nil {
 		k.arming(t)
 	}
@@ -154,7 +154,6 @@ func (k *fakeKernel) setDeadline(t time.Time) error {
 		k.alarm.Reset(time.Until(t))
 	}
 	k.awake.Broadcast()
-	return nil
 }
 
 func (k *fakeKernel) wake() {

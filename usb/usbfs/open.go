@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -53,9 +52,6 @@ func openFailure(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && meanings[errno] != nil {
 		return fmt.Errorf("%w: %w", meanings[errno], err)
-	}
-	if errors.Is(err, os.ErrNoDeadline) {
-		return fmt.Errorf("not a device node of usbfs: %w", err)
 	}
 	return err
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kaztoken/internal/nap"
 	"kaztoken/usb"
 )
 
@@ -203,7 +206,7 @@ func TestOpenPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), testInfo, testInterface, WithRoot(root))
-	if !errors.Is(err, os.ErrNoDeadline) || !strings.Contains(err.Error(), "not a device node") {
+	if !errors.Is(err, errNotNode) || !strings.Contains(err.Error(), "not a device node") {
 		t.Errorf("a plain file: got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -232,21 +235,33 @@ func fifo(t *testing.T) (*node, func()) {
 	t.Cleanup(func() { n.close() })
 	b := make([]byte, 65536)
 	for {
-		if _, err := unix.Write(int(n.fd), b); err != nil {
+		if _, err := unix.Write(n.fd, b); err != nil {
 			break
 		}
 	}
-	return n, func() { unix.Read(int(n.fd), b) }
+	return n, func() { unix.Read(n.fd, b) }
 }
 
-// The poller of the real node: woken by the file, by its deadline and by a
-// change of its deadline from another goroutine.
+// The poll of the real node, with and without naps: woken by the file, by its
+// deadline and by a change of its deadline from another goroutine.
 func TestNodePoll(t *testing.T) {
+	for _, naps := range []int{0, 1} {
+		t.Run(fmt.Sprint(naps, " naps"), func(t *testing.T) {
+			nap.Allow(naps)
+			defer nap.Allow(0)
+			testNodePoll(t)
+		})
+	}
+}
+
+func testNodePoll(t *testing.T) {
 	n, drain := fifo(t)
+	var others sync.WaitGroup
+	defer others.Wait()
 	steps := 0
-	err := n.poll(func(uintptr) bool {
+	err := n.poll(func() bool {
 		if steps++; steps == 1 {
-			go drain()
+			others.Go(drain)
 		}
 		return steps == 2
 	})
@@ -254,22 +269,27 @@ func TestNodePoll(t *testing.T) {
 		t.Errorf("ready: %d steps, %v", steps, err)
 	}
 	n, _ = fifo(t)
-	err = n.poll(func(uintptr) bool { go n.setDeadline(time.Unix(1, 0)); return false })
+	err = n.poll(func() bool { others.Go(func() { n.setDeadline(past) }); return false })
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("kicked: got %v", err)
 	}
 	steps = 0
-	if err = n.poll(func(uintptr) bool { steps++; return true }); !errors.Is(err, os.ErrDeadlineExceeded) || steps != 0 {
+	if err = n.poll(func() bool { steps++; return true }); !errors.Is(err, os.ErrDeadlineExceeded) || steps != 0 {
 		t.Errorf("still kicked: %d steps, %v", steps, err)
 	}
+	others.Wait()
 	n.setDeadline(time.Time{})
-	if err = n.poll(func(uintptr) bool { steps++; return true }); err != nil || steps != 1 {
+	if err = n.poll(func() bool { steps++; return true }); err != nil || steps != 1 {
 		t.Errorf("no deadline: %d steps, %v", steps, err)
 	}
-	n.setDeadline(time.Now().Add(time.Millisecond))
-	if err = n.poll(func(uintptr) bool { return false }); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("deadline: got %v", err)
+	for _, limit := range []time.Duration{time.Millisecond, 20 * time.Millisecond} {
+		begin := time.Now()
+		n.setDeadline(begin.Add(limit))
+		if err = n.poll(func() bool { return false }); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) < limit {
+			t.Errorf("deadline: got %v after %v", err, time.Since(begin))
+		}
 	}
+	n.setDeadline(time.Time{})
 	var u urb
 	if errno := n.ioctl(reqSubmit, unsafePointer(&u)); errno != unix.ENOTTY {
 		t.Errorf("ioctl: got %v", errno)

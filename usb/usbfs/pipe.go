@@ -31,8 +31,8 @@ type pipe struct {
 	close   sync.Once
 	failed  error // what Close found
 
-	step   func(uintptr) bool // p.advance, made once
-	reaped uintptr            // where the kernel puts the address of a URB; of the leader
+	step   func() bool // p.advance, made once
+	reaped uintptr     // where the kernel puts the address of a URB; of the leader
 
 	// mu guards all that follows and the state of the lanes. No system call
 	// that can sleep is made under it.

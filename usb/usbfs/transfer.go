@@ -18,13 +18,13 @@ import (
 
 // The kernel tells only that some URB can be reaped, not which, and one
 // goroutine at a time can wait for that. So the calls share the work: the
-// first to come becomes the leader, sleeps in the network poller and reaps for
-// all; the others sleep on a channel. When the leader's own URB is back it
-// leaves, and wakes another to take the lead.
+// first to come becomes the leader, sleeps in poll(2) and reaps for all; the
+// others sleep on a channel. When the leader's own URB is back it leaves, and
+// wakes another to take the lead.
 //
 // A token with no interrupt endpoint has one call at a time. It is always the
 // leader, so that the kernel wakes the very goroutine that waits for the
-// answer, on the thread that slept in epoll.
+// answer.
 
 // transfer takes the URB of l, which is filled in, to the kernel and back. It
 // gives the number of bytes that were moved, also beside an error. The URB is
@@ -160,7 +160,7 @@ func (p *pipe) why(ctx context.Context, l *lane, woken bool) error {
 
 // advance is what the leader does each time it is awake in k.poll: submit its
 // URB if it did not yet, then reap. It reports whether the leader is through.
-func (p *pipe) advance(uintptr) bool {
+func (p *pipe) advance() bool {
 	p.mu.Lock()
 	l := p.leader
 	if !l.pending() {
@@ -327,28 +327,12 @@ func (p *pipe) kick() {
 	}
 }
 
-// alarmPeriod bounds how long after the last transfer the alarm may still go
-// off, and how often it is set while they follow each other.
-const alarmPeriod = time.Second
-
-// arm has the leader woken at deadline, or before: it looks at its own deadline
-// when it is. An alarm costs more than a transfer, for setting one has Go's
-// scheduler wake a thread to look after it. So one that is set already and not
-// too late is left alone, also when the lead ends. mu is held.
+// arm has the leader woken at deadline; the zero time is never. mu is held.
 func (p *pipe) arm(deadline time.Time) {
-	now := time.Now()
-	set := p.alarm.After(now)
-	switch {
-	case deadline.IsZero() && (set || p.alarm.IsZero()):
-		return
-	case deadline.IsZero(): // nothing but undo one that has gone off
-	case set && !p.alarm.After(deadline):
-		return
-	case deadline.After(now.Add(alarmPeriod)):
-		deadline = now.Add(alarmPeriod)
+	if p.alarm != deadline {
+		p.alarm = deadline
+		p.k.setDeadline(deadline)
 	}
-	p.alarm = deadline
-	p.k.setDeadline(deadline)
 }
 
 // watch has the leader kicked when done is closed. Which channel it was last

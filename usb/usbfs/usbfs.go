@@ -1,10 +1,10 @@
 // Package usbfs is a [usb.Pipe] over the usbfs of the Linux kernel, the files
 // /dev/bus/usb/BBB/DDD, in pure Go: what static and embedded builds use.
 //
-// A transfer costs two system calls, one to submit it and one to collect it,
-// and the sleep between them is that of Go's own network poller: no thread is
-// held, no goroutine stands between the caller and the kernel, and nothing is
-// allocated. A second after the last transfer nothing of it wakes any more.
+// A transfer costs three system calls: one to submit it, one to sleep in the
+// thread of the caller, and one to collect it. No goroutine stands between the
+// caller and the kernel, nothing is allocated, and nothing is left behind that
+// wakes up later.
 //
 // On other systems the package builds and [Open] answers with an error that is
 // [errors.ErrUnsupported].
