@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"time"
 
 	"kaztoken/bridge/sharing"
@@ -19,8 +16,7 @@ import (
 // answers them; an event is sent by a goroutine of its own.
 type conn struct {
 	s      *Service
-	nc     net.Conn
-	raw    syscall.RawConn // nil if nc is not of the system
+	link   link
 	peer   Peer
 	since  time.Time
 	client *sharing.Client
@@ -29,10 +25,10 @@ type conn struct {
 	in    []byte // what was read; in[at:end] is still to be looked at
 	at    int
 	end   int
-	timed bool   // there is a limit for reading
-	out   []byte // the answer
-	small int    // requests in a row that needed little room
-	locks bool   // this goroutine holds s.mu
+	until time.Time // the limit for the message that is being read; zero if none is
+	out   []byte    // the answer
+	small int       // requests in a row that needed little room
+	locks bool      // this goroutine holds s.mu
 
 	// Of the request that is being answered.
 	apdu []byte
@@ -42,7 +38,7 @@ type conn struct {
 
 	net    *time.Timer // nil unless the client has asked for an event, and nothing since
 	asked  uint64      // how often it has. Guarded by s.mu
-	sendMu sync.Mutex  // held while writing to nc, and taken before s.mu
+	sendMu sync.Mutex  // held while writing, and taken before s.mu
 
 	events   []wire.Event // to be sent. Guarded by s.mu
 	sending  bool         // a goroutine is at it. Guarded by s.mu
@@ -64,17 +60,11 @@ var (
 	errPanic    = errors.New("panic")
 )
 
-func newConn(s *Service, nc net.Conn, peer Peer) *conn {
-	c := &conn{
-		s: s, nc: nc, peer: peer, since: time.Now(), wake: make(chan struct{}, 1),
+func newConn(s *Service, l link, peer Peer) *conn {
+	return &conn{
+		s: s, link: l, peer: peer, since: time.Now(), wake: make(chan struct{}, 1),
 		in: make([]byte, smallRoom), out: make([]byte, 0, smallRoom),
 	}
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
-	return c
 }
 
 // serve answers requests until the connection ends.
@@ -90,7 +80,7 @@ func (c *conn) serve() {
 	c.stopNet()
 	c.guard(func() error { c.s.leave(c); return nil })
 	c.children.Wait() // an event on its way still goes out
-	c.nc.Close()
+	c.link.close()
 	clear(c.in)
 	clear(c.out[:cap(c.out)])
 	switch err {
@@ -161,34 +151,29 @@ func (c *conn) converse() error {
 func (c *conn) next(n int, between bool) ([]byte, error) {
 	if between {
 		c.shrink()
+		c.until = time.Time{}
 	}
 	c.makeRoom(n)
 	for c.end-c.at < n {
 		within := !between || c.end > c.at
-		if within != c.timed {
-			var deadline time.Time
-			if within {
-				deadline = time.Now().Add(stall)
-			}
-			if err := c.nc.SetReadDeadline(deadline); err != nil {
-				return nil, err
-			}
-			c.timed = within
+		if within && c.until.IsZero() {
+			c.until = time.Now().Add(stall)
 		}
 		if c.s.isClosing() {
 			return nil, ErrClosed
 		}
-		m, err := c.nc.Read(c.in[c.end:])
+		m, err := c.link.read(c.in[c.end:], c.until)
 		c.end += m
 		if c.end-c.at >= n {
 			break
 		}
 		switch {
+		case err == nil:
+		case c.s.isClosing():
+			return nil, ErrClosed
 		case err == io.EOF && within:
 			return nil, io.ErrUnexpectedEOF
-		case err != nil && c.s.isClosing():
-			return nil, ErrClosed
-		case err != nil:
+		default:
 			return nil, err
 		}
 	}
@@ -246,13 +231,7 @@ func (c *conn) send(b []byte) error {
 }
 
 // write is send for a caller who holds sendMu.
-func (c *conn) write(b []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(stall)); err != nil {
-		return err
-	}
-	_, err := c.nc.Write(b)
-	return err
-}
+func (c *conn) write(b []byte) error { return c.link.write(b) }
 
 // post has an event sent. The caller holds s.mu.
 func (c *conn) post(e wire.Event) {
@@ -276,7 +255,7 @@ func (c *conn) sendEvents() {
 	c.events, c.sending = c.events[:0], false
 	c.s.mu.Unlock()
 	if err := c.write(b); err != nil {
-		c.nc.Close() // its reader finds out
+		c.link.hangUp() // its reader finds out
 	}
 }
 
@@ -289,7 +268,7 @@ func (c *conn) await(op *sharing.Op, limit time.Duration) (bool, error) {
 		defer timer.Stop()
 		over = timer.C
 	}
-	gone, stop := c.watchHangup()
+	gone, stop := c.link.watch()
 	defer stop()
 	select {
 	case <-c.wake:
@@ -297,32 +276,12 @@ func (c *conn) await(op *sharing.Op, limit time.Duration) (bool, error) {
 	case <-over:
 		return false, nil
 	case <-gone:
+	}
+	select {
+	case <-c.wake: // the service closes: first it ends op, then it quits the link
+		return true, nil
+	default:
 		return false, errHungUp
-	}
-}
-
-// watchHangup gives a channel that is closed when the program leaves. Nobody may
-// read from nc before stop has returned.
-func (c *conn) watchHangup() (gone <-chan struct{}, stop func()) {
-	if c.raw == nil {
-		return nil, func() {}
-	}
-	hung := make(chan struct{})
-	done := make(chan struct{})
-	c.children.Go(func() {
-		defer close(done)
-		// The function is called at first and whenever the system has news of the
-		// socket. Whether there is something to read does not matter.
-		err := c.raw.Read(hungUp)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			close(hung)
-		}
-	})
-	return hung, func() {
-		c.nc.SetReadDeadline(past)
-		<-done
-		c.nc.SetReadDeadline(time.Time{})
-		c.timed = false
 	}
 }
 

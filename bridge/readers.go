@@ -10,12 +10,15 @@ func (c *conn) awaitStart() error {
 		return nil
 	default:
 	}
-	gone, stop := c.watchHangup()
+	gone, stop := c.link.watch()
 	defer stop()
 	select {
 	case <-c.s.started:
 		return nil
 	case <-gone:
+		if c.s.isClosing() {
+			return ErrClosed
+		}
 		return errHungUp
 	}
 }

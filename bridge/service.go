@@ -289,10 +289,15 @@ func (s *Service) accept(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	c := newConn(s, nc, peer)
+	l, err := newLink(nc)
+	if err != nil {
+		s.trace(Event{Kind: EventRefused, Peer: peer, Err: err})
+		return
+	}
+	c := newConn(s, l, peer)
 	if err := s.admit(c); err != nil {
 		s.trace(Event{Kind: EventRefused, Peer: peer, Err: err})
-		nc.Close()
+		l.close()
 		return
 	}
 	go c.serve()
@@ -388,7 +393,7 @@ func (s *Service) Close() error {
 		s.machine.Close()
 		s.settle()
 		for _, c := range s.conns {
-			c.nc.SetReadDeadline(past) // it is not to wait for another message
+			c.link.quit() // it is not to wait for another message
 		}
 		s.mu.Unlock()
 		late := time.AfterFunc(grace, func() {
@@ -396,7 +401,7 @@ func (s *Service) Close() error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			for _, c := range s.conns {
-				c.nc.Close()
+				c.link.hangUp()
 			}
 		})
 		s.running.Wait()
