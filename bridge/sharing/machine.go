@@ -70,7 +70,7 @@ type Machine struct {
 
 	cfg      Config
 	readers  []*Reader // also those that no client sees yet
-	places   []*Reader // the array that clients see; nil is free
+	places   []*Reader // the array, also with those that no client sees yet; nil is free
 	contexts map[wire.Context]*Client
 	handles  map[wire.Handle]*Handle
 	watching []*Client // registered for a change, the longest first

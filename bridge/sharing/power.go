@@ -108,7 +108,7 @@ func (m *Machine) powered(op *Op, work Work, out Outcome) wire.Result {
 		return wire.NoSmartcard // it was another card
 	case out.Result == wire.NoSmartcard:
 		m.cardGone(r)
-		if r.place < 0 {
+		if !r.published {
 			m.publish(r)
 		}
 		return out.Result

@@ -18,9 +18,11 @@ var (
 
 // Reader is one slot as clients see it.
 type Reader struct {
-	name  wire.ReaderName
-	place int // in the array; -1 until clients may see it
-	gone  bool
+	name      wire.ReaderName
+	text      string // of name
+	place     int    // in the array, from the start
+	published bool   // clients may see it
+	gone      bool
 
 	// What the record says.
 	state    wire.ReaderState
@@ -53,7 +55,9 @@ type Reader struct {
 }
 
 // AddReader adds a reader that clients do not see before something is known of
-// its card: see [Machine.Observe]. The error is [ErrDuplicate] or [ErrName].
+// its card: see [Machine.Observe]. Its place in the array is the lowest that is
+// free now, so that the order is that of adding, whichever card is known of
+// first. The error is [ErrDuplicate] or [ErrName].
 func (m *Machine) AddReader(name string) (*Reader, error) {
 	field, err := wire.NameOf(name)
 	if err != nil || name == "" {
@@ -62,9 +66,14 @@ func (m *Machine) AddReader(name string) (*Reader, error) {
 	if slices.ContainsFunc(m.readers, func(r *Reader) bool { return r.name == field }) {
 		return nil, fmt.Errorf("%w: %q", ErrDuplicate, name)
 	}
-	r := &Reader{name: field, place: -1, state: wire.NoCard}
+	r := &Reader{name: field, text: name, state: wire.NoCard}
 	r.own.reader = r
 	m.readers = append(m.readers, r)
+	if r.place = slices.Index(m.places, nil); r.place < 0 {
+		r.place = len(m.places)
+		m.places = append(m.places, nil)
+	}
+	m.places[r.place] = r
 	return r, nil
 }
 
@@ -79,29 +88,32 @@ func (m *Machine) RemoveReader(r *Reader) {
 	m.readers = without(m.readers, r)
 	m.dismiss(r, wire.ReaderUnavailable)
 	r.lock, r.lockCount, r.due, r.idle = nil, 0, 0, false
-	if r.place >= 0 {
-		m.places[r.place] = nil
+	m.places[r.place] = nil
+	if r.published {
 		m.countReaders()
 		m.signal()
 	}
 }
 
-// publish shows a reader to clients, in the lowest place that is free.
+// publish shows a reader to clients.
 func (m *Machine) publish(r *Reader) {
-	r.place = slices.Index(m.places, nil)
-	if r.place < 0 {
-		r.place = len(m.places)
-		m.places = append(m.places, nil)
-	}
-	m.places[r.place] = r
+	r.published = true
 	m.countReaders()
 	m.signal()
+}
+
+// seen is the reader that clients see at a place, nil if there is none.
+func (m *Machine) seen(place int) *Reader {
+	if place >= len(m.places) || m.places[place] == nil || !m.places[place].published {
+		return nil
+	}
+	return m.places[place]
 }
 
 // PublishAnyway shows a reader whose card takes long to be powered up. It is
 // mute as long as it does.
 func (m *Machine) PublishAnyway(r *Reader) {
-	if r.gone || r.place >= 0 {
+	if r.gone || r.published {
 		return
 	}
 	if r.present && r.state == wire.NoCard {
@@ -112,7 +124,8 @@ func (m *Machine) PublishAnyway(r *Reader) {
 
 // byName finds a reader that clients see.
 func (m *Machine) byName(name wire.ReaderName) *Reader {
-	for _, r := range m.places {
+	for i := range m.places {
+		r := m.seen(i)
 		if r != nil && string(r.name.Bytes()) == string(name.Bytes()) {
 			return r
 		}
@@ -144,7 +157,7 @@ func (m *Machine) Observe(r *Reader, s Seen) {
 		if r.present || failed {
 			m.cardGone(r)
 		}
-		if r.place < 0 {
+		if !r.published {
 			m.publish(r)
 		}
 	case r.present && s.Insertions == r.insertions && !failed:
@@ -168,7 +181,7 @@ func (m *Machine) fail(r *Reader) {
 	r.present, r.power, r.idle = false, false, false
 	r.setCard(wire.ReaderFailing, iso7816.ATR{})
 	m.mark(r, CardWasReset)
-	if r.place < 0 {
+	if !r.published {
 		m.publish(r)
 	} else {
 		m.signal()
@@ -186,7 +199,7 @@ func (r *Reader) setCard(state wire.ReaderState, atr iso7816.ATR) {
 func (m *Machine) cardCame(r *Reader, state wire.ReaderState, atr iso7816.ATR) {
 	r.setCard(state, atr)
 	r.power = state == wire.CardReady
-	if r.place < 0 {
+	if !r.published {
 		m.publish(r)
 	} else {
 		r.counter++
@@ -207,7 +220,7 @@ func (m *Machine) cardGone(r *Reader) {
 	m.mark(r, CardWasRemoved)
 	r.lock, r.lockCount = nil, 0
 	r.counter++
-	if r.place >= 0 {
+	if r.published {
 		m.signal()
 	}
 	m.grant(r)
@@ -221,13 +234,13 @@ func (m *Machine) countReaders() {
 }
 
 // Name is the name of the reader.
-func (r *Reader) Name() string { return r.name.String() }
+func (r *Reader) Name() string { return r.text }
 
 // Gone reports that the reader was removed.
 func (r *Reader) Gone() bool { return r.gone }
 
 // Published reports whether clients see the reader.
-func (r *Reader) Published() bool { return r.place >= 0 && !r.gone }
+func (r *Reader) Published() bool { return r.published && !r.gone }
 
 // State is the state that clients see.
 func (r *Reader) State() wire.ReaderState { return r.state }

@@ -159,8 +159,8 @@ func (m *Machine) records(dst []byte, n int) []byte {
 	var none wire.Reader
 	for i := range n {
 		rec := none
-		if i < len(m.places) && m.places[i] != nil {
-			rec = m.places[i].Record()
+		if r := m.seen(i); r != nil {
+			rec = r.Record()
 		}
 		dst = rec.AppendTo(dst)
 	}
@@ -170,7 +170,7 @@ func (m *Machine) records(dst []byte, n int) []byte {
 // ArraySize announces the size of the array to a client of 4:6, records.
 func (m *Machine) ArraySize(c *Client) wire.ReadersSize {
 	used := len(m.places)
-	for used > 0 && m.places[used-1] == nil {
+	for used > 0 && m.seen(used-1) == nil {
 		used--
 	}
 	for m.arraySize < used {

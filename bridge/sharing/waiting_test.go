@@ -226,6 +226,54 @@ func TestReaderEvents(t *testing.T) {
 	}
 }
 
+// TestArraysInTheOrderOfAdding: whichever card is known of first. A reader that
+// clients do not see yet leaves a gap, as one that has left does.
+func TestArraysInTheOrderOfAdding(t *testing.T) {
+	m := New(Config{Random: counting()})
+	var readers []*Reader
+	for _, name := range []string{"A", "B", "C"} {
+		r, err := m.AddReader(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, r)
+	}
+	c := m.Join(0)
+	for _, step := range []struct {
+		reader int
+		names  []string
+		size   wire.ReadersSize
+	}{
+		{2, []string{"", "", "C"}, 16}, {0, []string{"A", "", "C"}, 16}, {1, []string{"A", "B", "C"}, 16},
+	} {
+		before := m.ReaderEvents()
+		m.Observe(readers[step.reader], Seen{Present: true, Insertions: 1, ATR: atrKaztoken})
+		if m.ReaderEvents() == before {
+			t.Errorf("%s came and is not counted", readers[step.reader].Name())
+		}
+		array := m.LegacyArray(c, nil)
+		for i, want := range step.names {
+			r, err := wire.ParseReader(array[i*wire.ReaderSize:][:wire.ReaderSize])
+			if err != nil || r.Name.String() != want {
+				t.Errorf("after %s, place %d: got %q, %v, want %q", readers[step.reader].Name(), i, r.Name, err, want)
+			}
+		}
+		if got := m.ArraySize(c); got != step.size {
+			t.Errorf("size %d, want %d", got, step.size)
+		}
+	}
+	// One that nobody saw leaves without a word, and its place is free.
+	d, err := m.AddReader("D")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := m.ReaderEvents()
+	m.RemoveReader(d)
+	if e, err := m.AddReader("E"); err != nil || e.place != d.place || m.ReaderEvents() != before {
+		t.Errorf("got place %d, %v, counter %v, want %d, %v", e.place, err, m.ReaderEvents(), d.place, before)
+	}
+}
+
 // TestArrays: places are kept, lowest first, and the size only grows.
 func TestArrays(t *testing.T) {
 	m := New(Config{Random: counting()})

@@ -414,7 +414,7 @@ func (w *world) check() {
 			w.t.Fatalf("lock %v, count %d", r.lock, r.lockCount)
 		case r.lock != nil && !slices.Contains(r.handles, r.lock):
 			w.t.Fatalf("a handle that is no more has the lock")
-		case r.place >= 0 && m.places[r.place] != r:
+		case m.places[r.place] != r:
 			w.t.Fatalf("place %d is of another reader", r.place)
 		case r.power && r.state != wire.CardReady:
 			w.t.Fatalf("power in state %v", r.state)
