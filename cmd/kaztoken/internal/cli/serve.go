@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"kaztoken/bridge"
 	"kaztoken/internal/host"
+	"kaztoken/internal/nap"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
 )
@@ -131,6 +133,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 
+	defer lendProcessors()()
 	hangups, stop := a.Hangups()
 	defer stop()
 	inner, cancel := context.WithCancel(ctx)
@@ -173,6 +176,21 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 			notify(manager.Stopping())
 			return err
 		}
+	}
+}
+
+// lendProcessors lets connections keep a processor of Go's scheduler while they
+// wait for a moment, see package nap: all but one, which is left to the rest. So
+// there are two of them also on a machine with one core; who waits takes none of
+// its time.
+func lendProcessors() (back func()) {
+	before := runtime.GOMAXPROCS(0)
+	n := max(2, before)
+	runtime.GOMAXPROCS(n)
+	nap.Allow(n - 1)
+	return func() {
+		nap.Allow(0)
+		runtime.GOMAXPROCS(before)
 	}
 }
 
