@@ -21,12 +21,17 @@ const (
 	PathVariable = "PCSCLITE_CSOCK_NAME"
 )
 
+// Getenv looks a variable up in the environment. A library in a program that is
+// not Go's replaces it before anything else is done here: Go's own copy of the
+// environment is of the time when the program began.
+var Getenv = os.Getenv
+
 // Path is the socket that [Dial] takes by default: that of PathVariable, else
 // DefaultPath. As in the library, a program that runs with the rights of another
 // user does not look at the variable.
 func Path() string {
 	if os.Getuid() == os.Geteuid() && os.Getgid() == os.Getegid() {
-		if path := os.Getenv(PathVariable); path != "" {
+		if path := Getenv(PathVariable); path != "" {
 			return path
 		}
 	}
