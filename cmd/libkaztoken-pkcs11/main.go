@@ -9,9 +9,16 @@
 // USB otherwise.
 package main
 
+/*
+#include <stdlib.h>
+*/
+import "C"
+
 import (
 	"fmt"
+	"unsafe"
 
+	"kaztoken/bridge/client"
 	"kaztoken/bridge/pkcs11"
 	"kaztoken/cmd/libkaztoken-pkcs11/internal/roads"
 	"kaztoken/internal/host"
@@ -19,6 +26,15 @@ import (
 
 // version is that of the program, set by the linker: "v1.2.3".
 var version = "unknown"
+
+// The environment is the one that the program in C has made for itself by now.
+func init() {
+	client.Getenv = func(name string) string {
+		n := C.CString(name)
+		defer C.free(unsafe.Pointer(n))
+		return C.GoString(C.getenv(n))
+	}
+}
 
 // module is the one of this process. Nothing is done with it before C_Initialize.
 var module = pkcs11.New(roads.New(host.Options{}), libraryVersion(version))

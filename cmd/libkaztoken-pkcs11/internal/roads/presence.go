@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kaztoken/bridge/client"
 	"kaztoken/firmware"
 )
 
@@ -27,7 +28,7 @@ type seat struct{ file *os.File }
 // seatsDir is the folder of the lock files, of this user alone: that of the
 // session, or one in the folder for temporary files.
 func seatsDir() (string, error) {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+	if dir := client.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		dir = filepath.Join(dir, "kaztoken")
 		return dir, os.MkdirAll(dir, 0o700)
 	}
