@@ -73,7 +73,7 @@ bench: deps-e2e ## benchmarks in process, then in the machine beside the stock d
 
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
-	$(GO) test -race -timeout 30m ./firmware -thorough
+	$(GO) test -race -timeout 30m ./firmware ./bridge -thorough
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
 	.ci/deps e2e/soak-packages.txt
 	$(GO) test -tags "e2e wireshark" -count=1 -run '^TestWireshark' -v ./e2e

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -116,11 +117,19 @@ func TestEmulator(t *testing.T) {
 	}
 }
 
+var thorough = flag.Bool("thorough", false, "send five times as many commands")
+
 // TestStress: many programs at one card that is unplugged again and again. No
-// answer is another's, transactions exclude each other, and nobody gets stuck.
+// answer is another's, transactions exclude each other, nobody gets stuck, and
+// nothing is kept.
 func TestStress(t *testing.T) {
-	const programs, transmits, replugs = 8, 1000, 30
+	const programs = 8
+	transmits, replugs := uint32(1000), 30
+	if *thorough {
+		transmits, replugs = 5000, 50
+	}
 	s := begin(t, bridge.Config{})
+	before := inUse()
 	var (
 		answers atomic.Int32
 		due     = make(chan struct{}, replugs) // another replug
@@ -209,7 +218,7 @@ func TestStress(t *testing.T) {
 				}
 				if result == wire.Success {
 					n++
-					if answers.Add(1)%(programs*transmits/(replugs+1)) == 0 {
+					if answers.Add(1)%(programs*int32(transmits)/int32(replugs+1)) == 0 {
 						due <- struct{}{}
 					}
 				}
@@ -231,14 +240,27 @@ func TestStress(t *testing.T) {
 	wg.Wait()
 	close(stop)
 	plugger.Wait()
-	if got := answers.Load(); got != programs*transmits {
+	if got := answers.Load(); got != programs*int32(transmits) {
 		t.Errorf("%d answers, want %d", got, programs*transmits)
+	}
+	// The buffers of connections that are over, and what the test has of them.
+	const kept = 4 << 20
+	if after := inUse(); after > before+kept {
+		t.Errorf("%d bytes in use before, %d after", before, after)
 	}
 	for _, r := range s.service.Snapshot().Readers {
 		if r.Sharing != 0 || r.Lock != nil || r.Waiting != 0 || len(r.Handles) != 0 {
 			t.Errorf("%+v", r)
 		}
 	}
+}
+
+// inUse is how much of the heap is in use.
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // TestTransactionsExclude: what happens between begin and end is not mixed with
