@@ -54,6 +54,9 @@ type Env struct {
 	Activated func() (*net.UnixListener, error)
 	Hangups   func() (signals <-chan os.Signal, stop func())
 
+	// Recorder listens to what commands do over USB; nil for nobody.
+	Recorder host.Recorder
+
 	// Card makes the channel to the card of an open token.
 	Card func(*host.Token) firmware.Card
 }
@@ -91,6 +94,7 @@ type app struct {
 // Main runs the command that args name and returns the exit code.
 func Main(ctx context.Context, env Env, args []string) int {
 	a := &app{Env: env}
+	a.options.Recorder = env.Recorder
 	a.readSettings()
 	root := a.root()
 	a.lang = langIn(args)
@@ -197,7 +201,7 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.panelCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.traceCommand(), a.panelCommand(),
 		a.registerCommand(), a.unregisterCommand(),
 		a.rulesCommand(), a.versionCommand())
 	return c
