@@ -3,6 +3,8 @@ package pkcs11_test
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kaztoken/bridge/pkcs11"
 	"kaztoken/firmware/emu"
@@ -264,4 +266,39 @@ func TestIdle(t *testing.T) {
 			t.Errorf("shared %v: %d connections after the last session, want %d", shared, w.open, idle)
 		}
 	}
+}
+
+// TestBusy has the token at work for long: what it told before is told again, and
+// Finalize ends the work.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, place, p := plugged(t)
+		h, other := p.user(), p.session(ro)
+		before, err := p.GetTokenInfo(0)
+		p.ok("token info", err)
+		place.turn.Lock()
+		place.hold = make(chan struct{})
+		place.turn.Unlock()
+		worked := make(chan error)
+		for _, h := range []pkcs11.SessionHandle{h, other} {
+			go func() { worked <- p.GenerateRandom(h, make([]byte, 8)) }()
+		}
+		synctest.Wait()
+		began := time.Now()
+		now, err := p.GetTokenInfo(0)
+		if err != nil || now != before {
+			t.Errorf("%+v, %v, want %+v", now, err, before)
+		}
+		if waited := time.Since(began); waited != 2*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		if _, err := p.GetSlotInfo(0); err != nil {
+			t.Error(err)
+		}
+		p.state(p.session(ro))
+		p.ok("finalize", p.Finalize())
+		for range 2 {
+			want(t, "work in progress", <-worked, pkcs11.ErrCryptokiNotInitialized)
+		}
+	})
 }

@@ -16,9 +16,10 @@ type token struct {
 	reader *Reader
 	conn   Connection
 
-	// turn is held while the token works: it guards all following fields and the
-	// contents of objects that are on the token. It is taken before run.mu.
-	turn     sync.Mutex
+	// turn has a value while the token works: who put it there owns all following
+	// fields and the contents of objects that are on the token. It is taken before
+	// run.mu.
+	turn     chan struct{}
 	fw       *firmware.Token
 	shared   bool // other programs use it, too
 	closed   bool
@@ -58,7 +59,7 @@ func (s *slot) open() (*token, error) {
 	if err != nil {
 		return nil, rvOf(err)
 	}
-	t := &token{slot: s, reader: reader, conn: conn}
+	t := &token{slot: s, reader: reader, conn: conn, turn: make(chan struct{}, 1)}
 	_, t.shared = conn.Card().(firmware.Sharer)
 	if t.fw, err = firmware.Open(ctx, conn.Card(), firmware.WithATR(conn.ATR())); err != nil {
 		err = t.failed(err)
@@ -111,8 +112,8 @@ func (t *token) gone() bool {
 
 // close lets the token go. Only if it is still there has it to be logged out.
 func (t *token) close(present bool) {
-	t.turn.Lock()
-	defer t.turn.Unlock()
+	t.turn <- struct{}{}
+	defer func() { <-t.turn }()
 	if t.closed {
 		return
 	}
@@ -158,16 +159,38 @@ func (t *token) idle() {
 // work carries out what needs the token, while nobody else does; the result is an
 // Rv or nil.
 func (t *token) work(f func(ctx context.Context) error) error {
-	t.turn.Lock()
-	defer t.turn.Unlock()
+	select {
+	case t.turn <- struct{}{}:
+		return t.working(f)
+	case <-t.slot.run.ctx.Done():
+		return ErrCryptokiNotInitialized
+	}
+}
+
+// workSoon is work if the token is free within a time; else done is false.
+func (t *token) workSoon(wait time.Duration, f func(ctx context.Context) error) (done bool, err error) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case t.turn <- struct{}{}:
+		return true, t.working(f)
+	case <-t.slot.run.ctx.Done():
+		return true, ErrCryptokiNotInitialized
+	case <-timer.C:
+		return false, nil
+	}
+}
+
+// working is work of who has the turn, which ends with it.
+func (t *token) working(f func(ctx context.Context) error) error {
+	defer func() { <-t.turn }()
 	if t.closed {
 		return ErrDeviceRemoved
 	}
-	err := f(t.slot.run.ctx)
-	if err == nil {
-		return nil
+	if err := f(t.slot.run.ctx); err != nil {
+		return t.failed(err)
 	}
-	return t.failed(err)
+	return nil
 }
 
 // failed gives the Rv of an error of the token.

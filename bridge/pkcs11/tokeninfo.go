@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"kaztoken/firmware"
 )
@@ -77,32 +78,36 @@ func (m *Module) GetTokenInfo(id SlotID) (TokenInfo, error) {
 	return info, nil
 }
 
+// patience is how long GetTokenInfo waits for a token that is at work: longer than
+// a signature takes, and less than a person who looks at a window.
+const patience = 2 * time.Second
+
 func (t *token) info() (TokenInfo, error) {
-	if !t.turn.TryLock() {
-		t.mu.Lock()
-		last := t.last
-		t.mu.Unlock()
-		if last != nil {
+	t.mu.Lock()
+	last := t.last
+	t.mu.Unlock()
+	var info TokenInfo
+	ask := func(ctx context.Context) error {
+		i, err := t.fw.Info(ctx)
+		if err == nil {
+			info = tokenInfo(i, t.fw.Model())
+		}
+		return err
+	}
+	done, err := false, error(nil)
+	if last != nil {
+		if done, err = t.workSoon(patience, ask); !done {
 			return *last, nil
 		}
 	} else {
-		t.turn.Unlock()
+		err = t.work(ask)
 	}
-	var info TokenInfo
-	err := t.work(func(ctx context.Context) error {
-		i, err := t.fw.Info(ctx)
-		if err != nil {
-			return err
-		}
-		info = tokenInfo(i, t.fw.Model())
-		return nil
-	})
 	if err != nil {
 		return TokenInfo{}, err
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.last = &info
-	t.mu.Unlock()
 	return info, nil
 }
 

@@ -45,9 +45,10 @@ type place struct {
 	shared   bool
 	gone     chan struct{}
 
-	turn   sync.Mutex // the card's: held during a command or, if it is shared, a transaction
-	resets int        // guarded by turn
-	sent   [][]byte   // commands so far; guarded by turn
+	turn   sync.Mutex    // the card's: held during a command or, if it is shared, a transaction
+	resets int           // guarded by turn
+	sent   [][]byte      // commands so far; guarded by turn
+	hold   chan struct{} // a command waits until it is closed; nil does not hold
 }
 
 func newWorld() *world {
@@ -183,6 +184,13 @@ func (c *connection) transmit(ctx context.Context, dst, apdu []byte) ([]byte, er
 	case <-c.p.gone:
 		return dst, errUnplugged
 	default:
+	}
+	if c.p.hold != nil {
+		select {
+		case <-c.p.hold:
+		case <-ctx.Done():
+			return dst, ctx.Err()
+		}
 	}
 	c.p.sent = append(c.p.sent, slices.Clone(apdu[:min(len(apdu), 5)]))
 	resp, err := c.p.card.Transmit(ctx, dst, apdu)
