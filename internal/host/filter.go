@@ -69,3 +69,13 @@ func filterNamed(name string) (Filter, error) {
 	}
 	return nil, &OptionError{"devices", name, FilterNames()}
 }
+
+// Wants makes a question of a name in [FilterNames]: whether a device has a reader
+// that is driven. The error is an [OptionError].
+func Wants(name string) (func(usb.Info) bool, error) {
+	f, err := filterNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	return func(dev usb.Info) bool { return len(f.interfaces(dev)) > 0 }, nil
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/doctor"
 	"kaztoken/internal/host"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/words"
@@ -54,6 +55,9 @@ type Env struct {
 	Activated func() (*net.UnixListener, error)
 	Hangups   func() (signals <-chan os.Signal, stop func())
 
+	// Machine is what doctor sees of the machine.
+	Machine func(host.Options) (doctor.Machine, error)
+
 	// Recorder listens to what commands do over USB; nil for nobody.
 	Recorder host.Recorder
 
@@ -68,7 +72,7 @@ func System(version string) Env {
 		Terminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
 		Console: openConsole, Getenv: os.Getenv, Now: time.Now,
 		Find: host.Find, Open: host.OpenToken, Follow: host.Follow, Changes: host.Changes, Browse: browse,
-		Activated: activated, Hangups: hangups,
+		Activated: activated, Hangups: hangups, Machine: thisMachine,
 		Card: (*host.Token).Channel,
 	}
 }
@@ -201,7 +205,7 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.traceCommand(), a.panelCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.traceCommand(), a.doctorCommand(), a.panelCommand(),
 		a.registerCommand(), a.unregisterCommand(),
 		a.rulesCommand(), a.versionCommand())
 	return c
