@@ -16,6 +16,10 @@ func Await(ctx context.Context, o Options, unchanged func() bool) error {
 	if err != nil {
 		return err
 	}
+	return await(ctx, r, unchanged)
+}
+
+func await(ctx context.Context, r road, unchanged func() bool) error {
 	watched, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
