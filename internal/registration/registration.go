@@ -68,6 +68,9 @@ type Place struct {
 type System struct {
 	Home   string // the user's folder
 	Config string // $XDG_CONFIG_HOME; "" for .config in Home
+	// Kit is the folder of p11-kit in place of the user's, which it leaves alone in
+	// programs of root; "" for the user's.
+	Kit string
 	// ModuleDirs are the folders in which a module may be installed; they may hold
 	// the patterns of [filepath.Glob].
 	ModuleDirs []string
@@ -83,7 +86,11 @@ func (s System) Places() []Place {
 	if !filepath.IsAbs(config) { // XDG Base Directory Specification 0.8
 		config = filepath.Join(s.Home, ".config")
 	}
-	places := []Place{{P11Kit, "p11-kit", filepath.Join(config, "pkcs11", "modules", fileKit)}}
+	kit := s.Kit
+	if kit == "" {
+		kit = filepath.Join(config, "pkcs11", "modules")
+	}
+	places := []Place{{P11Kit, "p11-kit", filepath.Join(kit, fileKit)}}
 	for _, known := range []struct{ program, pattern string }{
 		{"Chromium", ".pki/nssdb"},
 		{"Firefox", ".mozilla/firefox/*"},

@@ -76,7 +76,11 @@ func TestPlaces(t *testing.T) {
 	if p := s.Places()[0].Path; p != filepath.Join(s.Config, "pkcs11", "modules", "kaztoken.module") {
 		t.Errorf("p11-kit's file is %s", p)
 	}
-	s.Config = "relative"
+	s.Kit = "/etc/pkcs11/modules"
+	if p := s.Places()[0].Path; p != "/etc/pkcs11/modules/kaztoken.module" {
+		t.Errorf("p11-kit's file for root is %s", p)
+	}
+	s.Kit, s.Config = "", "relative"
 	if p := s.Places()[0].Path; !strings.HasPrefix(p, filepath.Join(s.Home, ".config")) {
 		t.Errorf("a relative XDG_CONFIG_HOME was followed: %s", p)
 	}

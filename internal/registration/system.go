@@ -14,6 +14,9 @@ func Here(getenv func(string) string) (System, error) {
 		return System{}, err
 	}
 	s := System{Home: home, Config: getenv("XDG_CONFIG_HOME"), Library: LibraryName + ".so"}
+	if os.Geteuid() == 0 {
+		s.Kit = "/etc/pkcs11/modules"
+	}
 	if runtime.GOOS == "darwin" {
 		s.Library = LibraryName + ".dylib"
 	}

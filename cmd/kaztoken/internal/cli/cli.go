@@ -23,6 +23,7 @@ import (
 	"kaztoken/firmware"
 	"kaztoken/internal/doctor"
 	"kaztoken/internal/host"
+	"kaztoken/internal/registration"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/words"
 )
@@ -61,6 +62,9 @@ type Env struct {
 	// Recorder listens to what commands do over USB; nil for nobody.
 	Recorder host.Recorder
 
+	// Applications says where this user's applications look for PKCS#11 modules.
+	Applications func(getenv func(string) string) (registration.System, error)
+
 	// Card makes the channel to the card of an open token.
 	Card func(*host.Token) firmware.Card
 }
@@ -73,7 +77,7 @@ func System(version string) Env {
 		Console: openConsole, Getenv: os.Getenv, Now: time.Now,
 		Find: host.Find, Open: host.OpenToken, Follow: host.Follow, Changes: host.Changes, Browse: browse,
 		Activated: activated, Hangups: hangups, Machine: thisMachine,
-		Card: (*host.Token).Channel,
+		Applications: registration.Here, Card: (*host.Token).Channel,
 	}
 }
 

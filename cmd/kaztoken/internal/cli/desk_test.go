@@ -18,6 +18,7 @@ import (
 	"kaztoken/firmware"
 	"kaztoken/firmware/emu"
 	"kaztoken/internal/host"
+	"kaztoken/internal/registration"
 	"kaztoken/internal/words"
 )
 
@@ -141,6 +142,7 @@ func (d *desk) runWith(ctx context.Context, in string, args ...string) result {
 }
 
 func (d *desk) edit(e *Env) {
+	e.Applications = func(func(string) string) (registration.System, error) { return registration.System{Home: d.dir}, nil }
 	e.OutTerminal, e.ErrTerminal = d.onTerminal, d.onTerminal
 	e.Console = func() (Console, error) {
 		if d.nobody {

@@ -192,7 +192,6 @@ func (b *bench) args(t *testing.T, d *desk, words []string) []string {
 			args = append(args, "--socket", filepath.Join(shortDir(t), "s"))
 		}
 	case "register", "unregister": // of a home that is there, and a module that need not be
-		t.Setenv("HOME", d.dir)
 		database := filepath.Join(d.dir, ".pki", "nssdb")
 		if err := os.MkdirAll(database, 0o700); err != nil {
 			t.Fatal(err)

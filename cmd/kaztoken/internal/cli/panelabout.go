@@ -20,7 +20,7 @@ import (
 // registered reports whether applications find tokens through the PKCS#11 module:
 // it is installed, and one of their lists has it.
 func (a *app) registered(w words.Words) panel.Registration {
-	s, err := registration.Here(a.Getenv)
+	s, err := a.Applications(a.Getenv)
 	if err != nil {
 		return panel.Registration{Hint: w.Text("registered.none")}
 	}

@@ -68,7 +68,7 @@ With --list, show where it is registered and change nothing.
   kaztoken register --nss ~/.pki/nssdb`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := registration.Here(a.Getenv)
+			s, err := a.Applications(a.Getenv)
 			if err != nil {
 				return &fileError{err}
 			}
@@ -112,7 +112,7 @@ the same file.
   kaztoken unregister --nss ~/.pki/nssdb`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := registration.Here(a.Getenv)
+			s, err := a.Applications(a.Getenv)
 			if err != nil {
 				return &fileError{err}
 			}
