@@ -473,3 +473,30 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations, of which the driver's %v", handler, driver)
 	}
 }
+
+// TestLeaks: channels that come and go, unplugged or closed, leave no goroutine
+// behind.
+func TestLeaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // waits for every goroutine to end
+		var b bus
+		g := b.plug(ccidsim.TwoSlots)
+		h := b.handler(t)
+		for i := range 50 {
+			ready(t, h, 0, g)
+			want(t, "create", h.CreateChannelByName(1, g.name()), Success)
+			echo(t, h, 0, 1)
+			done := make(chan Response, 1)
+			go func() { done <- h.Poll(0, time.Hour) }()
+			if i%2 == 0 {
+				g.Unplug()
+				g.Replug()
+			}
+			want(t, "close", h.CloseChannel(1), Success)
+			want(t, "close", h.CloseChannel(0), Success)
+			<-done
+		}
+		if len(h.channels) != 0 {
+			t.Errorf("%d channels are left", len(h.channels))
+		}
+	})
+}
