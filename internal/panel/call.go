@@ -28,6 +28,7 @@ type call struct {
 	form     *form    // of a POST
 	station  *station // the token that the session looks at, nil without any
 	dialog   bool     // a script of ours asks, and shows a part of the page
+	seen     string   // the mark of the outlook when the request came
 }
 
 // settings reads the user's choices. What cannot be read does not count.
@@ -106,6 +107,7 @@ func (s *Server) page(f func(*call)) http.HandlerFunc {
 		if r.Header.Get(refreshHeader) == "" {
 			c.s.use(s.cfg.Now())
 		}
+		c.seen = markOf(s.outlook(c.s))
 		f(c)
 	}
 }

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,7 +24,8 @@ const (
 //	task     a task of the chosen token: {"id", "percent", "over"}
 //	session  the session is over
 //
-// Events that come faster than a page can use are put together.
+// The page names the mark of the outlook that it shows, so that nothing is missed of
+// what happened while it was on its way. Events that come faster than a page can use are put together.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	c := s.callOf(w, r)
 	if c == nil {
@@ -44,6 +46,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return control.Flush() == nil
 	}
 	known, tasks := s.outlook(c.s), map[string]string{}
+	if seen := r.URL.Query().Get("seen"); seen != "" && seen != markOf(known) {
+		known = "of another page"
+	}
 	if !send("retry: 2000\n\n") {
 		return
 	}
@@ -125,6 +130,12 @@ func (s *Server) outlook(n *session) string {
 		b.WriteString(err.Error())
 	}
 	return b.String()
+}
+
+// markOf makes a short mark of an outlook.
+func markOf(outlook string) string {
+	d := digestOf(outlook)
+	return hex.EncodeToString(d[:8])
 }
 
 // shownTasks are the tasks whose progress a session may be looking at.

@@ -30,6 +30,7 @@ type page struct {
 	Busy    *busy
 	Reload  int // seconds until the page looks again by itself; 0 for never
 	Known   bool
+	Seen    string // the mark of the outlook that it shows, for its events
 	Assets  string
 	Back    string
 	Body    any
@@ -113,7 +114,7 @@ func (c *call) render(status int, name, tab string, title words.Key, body any) {
 
 // renderPage fills in what is the same on every page and answers with it.
 func (c *call) renderPage(status int, name string, p page) {
-	p.Lang, p.CSRF, p.Known, p.Assets = c.words.Language(), c.s.csrf, true, assetVersion
+	p.Lang, p.CSRF, p.Known, p.Seen, p.Assets = c.words.Language(), c.s.csrf, true, c.seen, assetVersion
 	var said []notice
 	if !c.dialog { // the script would drop them
 		said = c.s.told()

@@ -100,6 +100,7 @@
 
 	document.addEventListener("submit", (e) => {
 		const form = e.target, button = e.submitter;
+		if (form.id === "close-form" && source) source.close(); // its end would load this page again
 		if (button && button.hasAttribute("data-dialog-form")) {
 			e.preventDefault();
 			ask(form.action + "?" + new URLSearchParams(new FormData(form)));
@@ -191,7 +192,7 @@
 
 	function listen() {
 		if (source || document.hidden) return;
-		source = new EventSource("/events");
+		source = new EventSource("/events?seen=" + (document.getElementById("main").dataset.seen || ""));
 		source.addEventListener("tokens", () => {
 			const field = modal.open && modal.querySelector("input[name=token]");
 			if (field) gone(field.value);
