@@ -15,7 +15,7 @@ import (
 type helpEntry struct{ en, kk, ru string }
 
 // helpTables is all of the help; the order does not matter.
-var helpTables = [][]helpEntry{helpGeneral, helpCompletion, helpPINs, helpCertificates, helpKeys, helpObjects, helpDevices, helpService, helpPanel, helpRegistration, helpTrace}
+var helpTables = [][]helpEntry{helpGeneral, helpCompletion, helpPINs, helpCertificates, helpKeys, helpObjects, helpDevices, helpService, helpPanel, helpRegistration, helpTrace, helpDoctor}
 
 // helpTexts is every entry by its English text; helpLists are those that end in
 // {}, without it.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -14,9 +13,6 @@ import (
 
 	"kaztoken/internal/words"
 )
-
-// untranslated are commands whose help is in English alone, by their names.
-var untranslated = []string{"doctor"}
 
 // helpText is one text of the help and where it stands.
 type helpText struct{ where, text string }
@@ -36,9 +32,7 @@ func helpTexts(root *cobra.Command) (all []helpText) {
 		c.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, helpText{name + " --" + f.Name, f.Usage}) })
 		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { all = append(all, helpText{name + " --" + f.Name, f.Usage}) })
 		for _, sub := range c.Commands() {
-			if !slices.Contains(untranslated, sub.Name()) || c != root {
-				walk(sub)
-			}
+			walk(sub)
 		}
 	}
 	walk(root)
@@ -135,9 +129,7 @@ func TestHelpLayout(t *testing.T) {
 				t.Errorf("%s in %s has no heading of flags", c.CommandPath(), l)
 			}
 			for _, sub := range c.Commands() {
-				if !slices.Contains(untranslated, sub.Name()) {
-					walk(sub)
-				}
+				walk(sub)
 			}
 		}
 		walk(Tree(l))
