@@ -123,7 +123,7 @@ func newTab(t *testing.T, s *server, lang words.Language, name string) *tab {
 // enter opens the panel by a fresh one-time address.
 func (b *tab) enter() *tab {
 	b.Helper()
-	b.do(chromedp.Navigate(b.server.entry))
+	b.do(navigate(b.server.entry))
 	b.see("#tab-admin")
 	return b
 }
@@ -344,6 +344,9 @@ func (b *tab) upload(selector, path string) {
 func (b *tab) say(key words.Key, values ...any) string {
 	return strings.Join(strings.Fields(b.words.Text(key, values...)), " ")
 }
+
+// navigate goes to an address, as one who types it.
+func navigate(address string) chromedp.Action[chromedp.Void] { return chromedp.Navigate(address) }
 
 // open follows a tab of the panel.
 func (b *tab) open(id string) {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,6 +75,7 @@ func (h *home) run(t *testing.T, args ...string) string {
 // server is a panel that is running.
 type server struct {
 	home  *home
+	args  []string
 	entry string // the one-time address
 	cmd   *exec.Cmd
 	log   *lockedBuffer
@@ -102,7 +104,7 @@ func (l *lockedBuffer) String() string {
 // serve starts the panel of a home, which ends with the test.
 func (h *home) serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{home: h, log: new(lockedBuffer)}
+	s := &server{home: h, args: args, log: new(lockedBuffer)}
 	s.cmd = exec.Command(programPath, append([]string{"panel", "--no-browser", "--json"}, args...)...)
 	s.cmd.Env = h.env
 	s.cmd.Stderr = s.log
@@ -137,14 +139,27 @@ func virtual(t *testing.T, args ...string) *server {
 	return newHome(t).serve(t, append([]string{"--backend", "virtual"}, args...)...)
 }
 
-// again makes another one-time address, by a second start.
+// again makes another one-time address, by a second start, which finds the first.
 func (s *server) again(t *testing.T) {
 	t.Helper()
-	next := s.home.serve(t)
-	if err := next.stop(); err != nil {
-		t.Fatal(err)
+	var said struct {
+		URL    string
+		Reused bool
 	}
-	s.entry = next.entry
+	out := s.home.run(t, append([]string{"panel", "--no-browser", "--json"}, s.args...)...)
+	if err := json.Unmarshal([]byte(out), &said); err != nil || !said.Reused {
+		t.Fatalf("the second start says %q, %v", out, err)
+	}
+	s.entry = said.URL
+}
+
+// address is where the panel is, without the secret.
+func (s *server) address() string {
+	u, err := url.Parse(s.entry)
+	if err != nil {
+		panic(err) // the browser has taken it
+	}
+	return "http://" + u.Host
 }
 
 // stop ends the panel as a service manager would.
