@@ -329,6 +329,9 @@ func (b *tab) press(keys ...string) {
 	}
 }
 
+// selectAll selects what is in the field that has the focus.
+var selectAll = chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl))
+
 // upload chooses a file.
 func (b *tab) upload(selector, path string) {
 	b.Helper()
