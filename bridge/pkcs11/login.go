@@ -213,7 +213,7 @@ func (m *Module) InitToken(id SlotID, pin []byte, label string) error {
 	if err != nil {
 		return err
 	}
-	defer tok.idle()
+	defer tok.release()
 	return tok.work(func(ctx context.Context) error {
 		r.mu.Lock()
 		busy := s.token == tok && s.sessions > 0

@@ -189,9 +189,6 @@ func (m *Module) present(id SlotID) error {
 	if err != nil {
 		return err
 	}
-	if t, err := s.current(); t != nil || err != nil {
-		return err
-	}
 	if _, err := r.look(r.ctx); err != nil {
 		return err
 	}

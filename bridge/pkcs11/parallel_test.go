@@ -136,3 +136,34 @@ func tolerate(err error) error {
 	}
 	return err
 }
+
+// TestOpenClose has goroutines open and close sessions, and ask, on a token that
+// is let go whenever nobody has it: none gets in another one's way.
+func TestOpenClose(t *testing.T) {
+	w, _, p := plugged(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				h, err := p.OpenSession(0, ro)
+				want(t, "open", err, nil)
+				_, err = p.GetTokenInfo(0)
+				want(t, "token info", err, nil)
+				want(t, "close", p.CloseSession(h), nil)
+				_, err = p.GetTokenInfo(0)
+				want(t, "token info without a session", err, nil)
+			}
+		})
+	}
+	wg.Wait()
+	if w.open != 0 {
+		t.Errorf("%d connections are left", w.open)
+	}
+	var err error
+	for n := 0; err == nil; n++ {
+		if _, err = p.OpenSession(0, ro); n > 1<<16 {
+			t.Fatal("no limit of sessions")
+		}
+	}
+	want(t, "too many", err, pkcs11.ErrSessionCount)
+}

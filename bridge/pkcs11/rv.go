@@ -44,6 +44,7 @@ const (
 	ErrPINInvalid                  Rv = 0x0A1
 	ErrPINLenRange                 Rv = 0x0A2
 	ErrPINLocked                   Rv = 0x0A4
+	ErrSessionCount                Rv = 0x0B1
 	ErrSessionHandleInvalid        Rv = 0x0B3
 	ErrSessionParallelNotSupported Rv = 0x0B4
 	ErrSessionReadOnly             Rv = 0x0B5
@@ -85,7 +86,7 @@ var rvNames = map[Rv]string{
 	ErrMechanismInvalid: "CKR_MECHANISM_INVALID", ErrMechanismParamInvalid: "CKR_MECHANISM_PARAM_INVALID",
 	ErrObjectHandleInvalid: "CKR_OBJECT_HANDLE_INVALID", ErrOperationActive: "CKR_OPERATION_ACTIVE",
 	ErrOperationNotInitialized: "CKR_OPERATION_NOT_INITIALIZED", ErrPINIncorrect: "CKR_PIN_INCORRECT", ErrPINInvalid: "CKR_PIN_INVALID",
-	ErrPINLenRange: "CKR_PIN_LEN_RANGE", ErrPINLocked: "CKR_PIN_LOCKED", ErrSessionHandleInvalid: "CKR_SESSION_HANDLE_INVALID",
+	ErrPINLenRange: "CKR_PIN_LEN_RANGE", ErrPINLocked: "CKR_PIN_LOCKED", ErrSessionCount: "CKR_SESSION_COUNT", ErrSessionHandleInvalid: "CKR_SESSION_HANDLE_INVALID",
 	ErrSessionParallelNotSupported: "CKR_SESSION_PARALLEL_NOT_SUPPORTED", ErrSessionReadOnly: "CKR_SESSION_READ_ONLY",
 	ErrSessionExists: "CKR_SESSION_EXISTS", ErrSessionReadOnlyExists: "CKR_SESSION_READ_ONLY_EXISTS",
 	ErrSessionReadWriteSOExists: "CKR_SESSION_READ_WRITE_SO_EXISTS", ErrSignatureInvalid: "CKR_SIGNATURE_INVALID",

@@ -53,6 +53,9 @@ type session struct {
 // login says who is logged in.
 type login struct{ role firmware.Role }
 
+// maxSessions bounds what a program that closes none can have.
+const maxSessions = 1 << 16
+
 // OpenSession is C_OpenSession.
 func (m *Module) OpenSession(id SlotID, flags SessionFlags) (SessionHandle, error) {
 	r, err := m.begin()
@@ -70,9 +73,12 @@ func (m *Module) OpenSession(id SlotID, flags SessionFlags) (SessionHandle, erro
 	if err != nil {
 		return 0, err
 	}
+	defer tok.release() // by then it has a session, or is not needed
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case len(r.sessions) >= maxSessions:
+		return 0, ErrSessionCount
 	case r.ended:
 		return 0, ErrCryptokiNotInitialized
 	case s.token != tok:

@@ -15,6 +15,7 @@ type token struct {
 	slot   *slot
 	reader *Reader
 	conn   Connection
+	users  int // calls that have it open, beside the sessions; guarded by run.mu
 
 	// turn has a value while the token works: who put it there owns all following
 	// fields and the contents of objects that are on the token. It is taken before
@@ -32,10 +33,10 @@ type token struct {
 // opening bounds how long it may take to open a token.
 const opening = 30 * time.Second
 
-// open gives the token in a slot, connected.
+// open gives the token in a slot, connected. The caller calls release.
 func (s *slot) open() (*token, error) {
 	r := s.run
-	if t, err := s.current(); t != nil || err != nil {
+	if t, err := s.use(); t != nil || err != nil {
 		return t, err
 	}
 	// What is there may have changed, and if nothing has, it is opened.
@@ -44,7 +45,7 @@ func (s *slot) open() (*token, error) {
 	}
 	s.opening.Lock() // one opens it, the others find it open
 	defer s.opening.Unlock()
-	if t, err := s.current(); t != nil || err != nil {
+	if t, err := s.use(); t != nil || err != nil {
 		return t, err
 	}
 	r.mu.Lock()
@@ -72,21 +73,21 @@ func (s *slot) open() (*token, error) {
 		conn.Close() // it went while it was opened
 		return nil, ErrTokenNotPresent
 	}
-	s.token, s.objects = t, map[ObjectHandle]*object{}
+	s.token, s.objects, t.users = t, map[ObjectHandle]*object{}, 1
 	r.wg.Go(t.watch) // before end waits: ended is false
 	r.mu.Unlock()
 	return t, nil
 }
 
-// current is the token if it is open. A slot that is known to be empty is none to
-// open.
-func (s *slot) current() (*token, error) {
+// use is open for a token that is open already; nil if it is not.
+func (s *slot) use() (*token, error) {
 	s.run.mu.Lock()
 	defer s.run.mu.Unlock()
 	switch {
 	case s.run.ended:
 		return nil, ErrCryptokiNotInitialized
 	case s.token != nil && !s.token.gone():
+		s.token.users++
 		return s.token, nil
 	}
 	return nil, nil
@@ -139,15 +140,23 @@ func (t *token) logout(ctx context.Context) error {
 	return err
 }
 
-// idle lets a token go that nobody else can use meanwhile, when its last session
-// has ended.
+// release ends what open began.
+func (t *token) release() {
+	t.slot.run.mu.Lock()
+	t.users--
+	t.slot.run.mu.Unlock()
+	t.idle()
+}
+
+// idle lets a token go that nobody else can use meanwhile, when nobody here does
+// any more.
 func (t *token) idle() {
 	if t.shared {
 		return
 	}
 	r := t.slot.run
 	r.mu.Lock()
-	if t.slot.token != t || t.slot.sessions > 0 {
+	if t.slot.token != t || t.slot.sessions > 0 || t.users > 0 {
 		r.mu.Unlock()
 		return
 	}

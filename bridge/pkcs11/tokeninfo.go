@@ -58,7 +58,7 @@ func (m *Module) GetTokenInfo(id SlotID) (TokenInfo, error) {
 	if err != nil {
 		return TokenInfo{}, err
 	}
-	defer tok.idle()
+	defer tok.release()
 	info, err := tok.info()
 	if err != nil {
 		return TokenInfo{}, err

@@ -228,3 +228,55 @@ func TestTranslate(t *testing.T) {
 		}
 	}
 }
+
+// TestOverUSB drives a token in software through the whole driver, with nobody in
+// between: a session has the token to itself, and gives it back.
+func TestOverUSB(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	start := func() *pkcs11.Module {
+		m := pkcs11.New(New(host.Options{Backend: "virtual", VirtualState: state}), [2]byte{})
+		if err := m.Initialize(true); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := m.Finalize(); err != nil {
+				t.Error(err)
+			}
+		})
+		return m
+	}
+	a, b := start(), start()
+	if ids, err := a.GetSlotList(true); err != nil || len(ids) != 1 {
+		t.Fatalf("slots: %v, %v", ids, err)
+	}
+	h, err := a.OpenSession(0, pkcs11.SessionSerial|pkcs11.SessionRW)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Login(h, pkcs11.UserNormal, []byte("12345678")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.OpenSession(0, pkcs11.SessionSerial); !errors.Is(err, pkcs11.ErrDeviceError) {
+		t.Errorf("a second program: %v", err)
+	}
+	if err := a.GenerateRandom(h, make([]byte, 100)); err != nil {
+		t.Error(err)
+	}
+	if err := a.CloseSession(h); err != nil {
+		t.Error(err)
+	}
+	h, err = b.OpenSession(0, pkcs11.SessionSerial)
+	if err != nil {
+		t.Fatalf("after the first one's last session: %v", err)
+	}
+	info, err := b.GetSessionInfo(h)
+	if err != nil || info.State != pkcs11.StateROPublic {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if _, err := b.WaitForSlotEvent(true); err != nil { // the token that was there
+		t.Error(err)
+	}
+	if _, err := b.WaitForSlotEvent(true); !errors.Is(err, pkcs11.ErrNoEvent) {
+		t.Errorf("events of a token in software: %v", err)
+	}
+}
