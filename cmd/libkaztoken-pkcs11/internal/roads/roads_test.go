@@ -235,7 +235,7 @@ func TestOverUSB(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	start := func() *pkcs11.Module {
 		m := pkcs11.New(New(host.Options{Backend: "virtual", VirtualState: state}), [2]byte{})
-		if err := m.Initialize(true); err != nil {
+		if err := m.Initialize(); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
