@@ -85,7 +85,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards the following fields; no I/O while held
 	sessions map[digest]*session
-	entries  map[digest]time.Time // one-time secrets, until when they are good
+	entries  []entry
 	stations []*station
 	tasks    []*task
 	cut      map[string]interruption // by the token's number
@@ -103,7 +103,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{
 		cfg: cfg, pages: templates(), settled: make(chan struct{}), sessions: make(map[digest]*session),
-		entries: make(map[digest]time.Time), cut: make(map[string]interruption), last: cfg.Now(),
+		cut: make(map[string]interruption), last: cfg.Now(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mux = s.routes()

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ const (
 	pendingLife = 5 * time.Minute
 )
 
-// token128 is a random text of 256 bits that can stand in an address, a cookie or
+// randomText is a random text of 256 bits that can stand in an address, a cookie or
 // a form.
 func randomText() string {
 	var b [32]byte
@@ -79,24 +80,23 @@ func (p *pending) wipe() {
 	}
 }
 
+// entry is a one-time secret that waits to be used.
+type entry struct {
+	digest digest
+	until  time.Time
+}
+
 // newEntry makes the secret of an address that can be opened once.
 func (s *Server) newEntry() string {
 	text := randomText()
 	now := s.cfg.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	oldest, at := digest{}, time.Time{}
-	for d, until := range s.entries {
-		if !now.Before(until) {
-			delete(s.entries, d)
-		} else if at.IsZero() || until.Before(at) {
-			oldest, at = d, until
-		}
+	s.entries = slices.DeleteFunc(s.entries, func(e entry) bool { return !now.Before(e.until) })
+	if over := len(s.entries) - maxEntries + 1; over > 0 {
+		s.entries = slices.Delete(s.entries, 0, over) // the oldest
 	}
-	if len(s.entries) >= maxEntries {
-		delete(s.entries, oldest)
-	}
-	s.entries[digestOf(text)] = now.Add(entryLife)
+	s.entries = append(s.entries, entry{digestOf(text), now.Add(entryLife)})
 	return text
 }
 
@@ -105,9 +105,13 @@ func (s *Server) redeem(text string) bool {
 	d := digestOf(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	until, ok := s.entries[d]
-	delete(s.entries, d)
-	return ok && s.cfg.Now().Before(until)
+	i := slices.IndexFunc(s.entries, func(e entry) bool { return e.digest == d })
+	if i < 0 {
+		return false
+	}
+	until := s.entries[i].until
+	s.entries = slices.Delete(s.entries, i, i+1)
+	return s.cfg.Now().Before(until)
 }
 
 // newSession makes a session and gives its cookie's value.

@@ -62,13 +62,6 @@ func newStation(srv *Server, id string, e Entry) *station {
 	return st
 }
 
-// alive reports whether the token is still plugged in.
-func (st *station) alive() bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return !st.gone
-}
-
 // end is the end of a plugging-in. Whoever waits for the token gets errGone; an
 // operation that runs ends by the error of its channel.
 func (st *station) end() {
