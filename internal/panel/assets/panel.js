@@ -45,7 +45,11 @@
 		show(section);
 	}
 
+	const ended = new Set(); // tasks whose end was told, maybe before they are shown
+
 	function show(section) {
+		const id = section.dataset.task;
+		if (id && ended.has(id) && !section.hasAttribute("data-over")) { ask("/task/" + id); return; }
 		modal.className = section.classList.contains("wide") ? "wide" : "";
 		modal.replaceChildren(document.importNode(section, true));
 		if (!modal.open) { opener = document.activeElement; modal.showModal(); }
@@ -176,6 +180,7 @@
 	}
 
 	function task(data) {
+		if (data.over) ended.add(data.id);
 		for (const part of document.querySelectorAll(`[data-task="${CSS.escape(data.id)}"]`)) {
 			if (part.hasAttribute("data-over")) continue;
 			const bar = part.querySelector("progress");
