@@ -32,7 +32,9 @@ const (
 // and the one in front there. The error is [errNoLogind] or that of a file that
 // cannot be read; who has no session is nobody's error.
 func sessionActive(root string, uid uint32) (bool, error) {
-	if _, err := os.Stat(filepath.Join(root, "sessions")); err != nil {
+	// The folders are made at every boot with systemd, whether or not logind runs;
+	// the first seat is there as soon as it does.
+	if _, err := os.Stat(filepath.Join(root, "seats", "seat0")); err != nil {
 		return false, errNoLogind
 	}
 	var sessions []string

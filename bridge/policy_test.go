@@ -37,6 +37,15 @@ func account(t testing.TB, files map[string]string) string {
 	return root
 }
 
+// addSeat makes the account one of a logind that runs.
+func addSeat(t testing.TB, root string) {
+	t.Helper()
+	dir := filepath.Join(root, "seats")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "seat0"), []byte("IS_SEAT0=1\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The files as systemd 252 writes them, of a user at a desk.
 const (
 	userFile = `# This is private data. Do not parse.
@@ -122,11 +131,16 @@ func TestSessionActive(t *testing.T) {
 		{"too many sessions", map[string]string{"users/1000": "SESSIONS=" + strings.Repeat("x ", 64) + "2\n", "sessions/2": sessionFile}, false, nil},
 		{"garbage", map[string]string{"users/1000": "SESSIONS=2\n=\n\x00=\nUID", "sessions/2": "\xff\xfe\x00UID=1000"}, false, nil},
 		{"nobody logged in yet", map[string]string{"sessions/": ""}, false, nil},
+		{"folders and no logind", map[string]string{"users/": "", "sessions/": "", "seats/": ""}, false, bridge.ErrNoLogind},
 		{"no logind", map[string]string{"users/1000": userFile}, false, bridge.ErrNoLogind},
 		{"nothing", nil, false, bridge.ErrNoLogind},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := bridge.SessionActive(account(t, c.files), 1000)
+			root := account(t, c.files)
+			if c.err != bridge.ErrNoLogind {
+				addSeat(t, root)
+			}
+			got, err := bridge.SessionActive(root, 1000)
 			if got != c.want || !errors.Is(err, c.err) {
 				t.Errorf("%v, %v; want %v, %v", got, err, c.want, c.err)
 			}
@@ -136,6 +150,7 @@ func TestSessionActive(t *testing.T) {
 
 func TestAccess(t *testing.T) {
 	desk := account(t, map[string]string{"users/1000": userFile, "sessions/2": sessionFile})
+	addSeat(t, desk)
 	none := t.TempDir()
 	for _, c := range []struct {
 		name   string
