@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -156,6 +157,12 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 		case <-ready:
 			ready = nil
 			notify(manager.Ready(summary(s.Report())))
+			// From here on little of the program is needed, and little of what its
+			// start has allocated.
+			debug.FreeOSMemory()
+			if err := host.DropPages(); err != nil {
+				a.log.WithError(err).Debug("the memory of the start is kept")
+			}
 			if err := a.announceService(s); err != nil {
 				cancel()
 				return errors.Join(err, <-ended)
@@ -180,14 +187,15 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 }
 
 // lendProcessors lets connections keep a processor of Go's scheduler while they
-// wait for a moment, see package nap: all but one, which is left to the rest. So
-// there are two of them also on a machine with one core; who waits takes none of
-// its time.
+// wait for a moment, see package nap: some, and one is left to the rest in any
+// case. So there are two of them also on a machine with one core; who waits takes
+// none of its time.
 func lendProcessors() (back func()) {
+	const most = 4 // a card answers one at a time
 	before := runtime.GOMAXPROCS(0)
 	n := max(2, before)
 	runtime.GOMAXPROCS(n)
-	nap.Allow(n - 1)
+	nap.Allow(min(n-1, most))
 	return func() {
 		nap.Allow(0)
 		runtime.GOMAXPROCS(before)
