@@ -37,8 +37,11 @@ func rvOf(err error) Rv {
 	case errors.As(err, &role), errors.Is(err, iso7816.ErrSecurityStatus):
 		return ErrUserNotLoggedIn
 	case errors.As(err, &state):
-		if state.Op == firmware.OpLogin {
+		switch {
+		case state.Op == firmware.OpLogin:
 			return ErrUserPINNotInitialized
+		case state.State == firmware.StateVendor:
+			return ErrTokenWriteProtected
 		}
 		return ErrTokenNotRecognized
 	case errors.As(err, &option):

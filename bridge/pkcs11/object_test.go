@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kaztoken/bridge/pkcs11"
+	"kaztoken/firmware/emu"
 )
 
 func rsaTemplate(pub *rsa.PublicKey) []pkcs11.Attribute {
@@ -407,5 +408,24 @@ func TestAttributeRules(t *testing.T) {
 		if q[0].Len != 3 || string(q[0].Buffer) != "key" || q[1].Len != c.len || q[2].Len != 128 {
 			t.Errorf("%s among others: %v", c.name, q)
 		}
+	}
+}
+
+// TestForeignFormat has a token that another software formatted: its PINs can be
+// used, and nothing is on it or comes to be.
+func TestForeignFormat(t *testing.T) {
+	_, _, p := plugged(t, emu.WithVendorFormat())
+	h := p.user()
+	if got := p.find(h); len(got) != 0 {
+		t.Errorf("objects: %v", got)
+	}
+	_, err := p.CreateObject(h, with(dataTemplate("x"), token(true)))
+	want(t, "create", err, pkcs11.ErrTokenWriteProtected)
+	_, _, err = p.GenerateKeyPair(h, &pkcs11.Mechanism{Type: pkcs11.MechRSAPKCSKeyPairGen},
+		[]pkcs11.Attribute{{Type: pkcs11.AttrModulusBits, Value: pkcs11.Ulong(1024)}}, nil)
+	want(t, "generate", err, pkcs11.ErrTokenWriteProtected)
+	want(t, "set PIN", p.SetPIN(h, userPIN, []byte("new-user")), nil)
+	if o, err := p.CreateObject(h, dataTemplate("x")); err != nil {
+		t.Errorf("an object of the session: %d, %v", o, err)
 	}
 }

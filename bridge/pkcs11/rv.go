@@ -13,8 +13,6 @@ const (
 	ErrFunctionFailed              Rv = 0x006
 	ErrArgumentsBad                Rv = 0x007
 	ErrNoEvent                     Rv = 0x008
-	ErrNeedToCreateThreads         Rv = 0x009
-	ErrCantLock                    Rv = 0x00A
 	ErrAttributeReadOnly           Rv = 0x010
 	ErrAttributeSensitive          Rv = 0x011
 	ErrAttributeTypeInvalid        Rv = 0x012
@@ -41,7 +39,6 @@ const (
 	ErrOperationActive             Rv = 0x090
 	ErrOperationNotInitialized     Rv = 0x091
 	ErrPINIncorrect                Rv = 0x0A0
-	ErrPINInvalid                  Rv = 0x0A1
 	ErrPINLenRange                 Rv = 0x0A2
 	ErrPINLocked                   Rv = 0x0A4
 	ErrSessionCount                Rv = 0x0B1
@@ -69,13 +66,12 @@ const (
 	ErrStateUnsaveable             Rv = 0x180
 	ErrCryptokiNotInitialized      Rv = 0x190
 	ErrCryptokiAlreadyInitialized  Rv = 0x191
-	ErrOperationCancelFailed       Rv = 0x202
 )
 
 var rvNames = map[Rv]string{
 	ErrSlotIDInvalid: "CKR_SLOT_ID_INVALID", ErrGeneralError: "CKR_GENERAL_ERROR", ErrFunctionFailed: "CKR_FUNCTION_FAILED",
-	ErrArgumentsBad: "CKR_ARGUMENTS_BAD", ErrNoEvent: "CKR_NO_EVENT", ErrNeedToCreateThreads: "CKR_NEED_TO_CREATE_THREADS",
-	ErrCantLock: "CKR_CANT_LOCK", ErrAttributeReadOnly: "CKR_ATTRIBUTE_READ_ONLY", ErrAttributeSensitive: "CKR_ATTRIBUTE_SENSITIVE",
+	ErrArgumentsBad: "CKR_ARGUMENTS_BAD", ErrNoEvent: "CKR_NO_EVENT",
+	ErrAttributeReadOnly: "CKR_ATTRIBUTE_READ_ONLY", ErrAttributeSensitive: "CKR_ATTRIBUTE_SENSITIVE",
 	ErrAttributeTypeInvalid: "CKR_ATTRIBUTE_TYPE_INVALID", ErrAttributeValueInvalid: "CKR_ATTRIBUTE_VALUE_INVALID",
 	ErrActionProhibited: "CKR_ACTION_PROHIBITED", ErrDataInvalid: "CKR_DATA_INVALID", ErrDataLenRange: "CKR_DATA_LEN_RANGE",
 	ErrDeviceError: "CKR_DEVICE_ERROR", ErrDeviceMemory: "CKR_DEVICE_MEMORY", ErrDeviceRemoved: "CKR_DEVICE_REMOVED",
@@ -85,7 +81,7 @@ var rvNames = map[Rv]string{
 	ErrKeyNotNeeded: "CKR_KEY_NOT_NEEDED", ErrKeyIndigestible: "CKR_KEY_INDIGESTIBLE", ErrKeyFunctionNotPermitted: "CKR_KEY_FUNCTION_NOT_PERMITTED",
 	ErrMechanismInvalid: "CKR_MECHANISM_INVALID", ErrMechanismParamInvalid: "CKR_MECHANISM_PARAM_INVALID",
 	ErrObjectHandleInvalid: "CKR_OBJECT_HANDLE_INVALID", ErrOperationActive: "CKR_OPERATION_ACTIVE",
-	ErrOperationNotInitialized: "CKR_OPERATION_NOT_INITIALIZED", ErrPINIncorrect: "CKR_PIN_INCORRECT", ErrPINInvalid: "CKR_PIN_INVALID",
+	ErrOperationNotInitialized: "CKR_OPERATION_NOT_INITIALIZED", ErrPINIncorrect: "CKR_PIN_INCORRECT",
 	ErrPINLenRange: "CKR_PIN_LEN_RANGE", ErrPINLocked: "CKR_PIN_LOCKED", ErrSessionCount: "CKR_SESSION_COUNT", ErrSessionHandleInvalid: "CKR_SESSION_HANDLE_INVALID",
 	ErrSessionParallelNotSupported: "CKR_SESSION_PARALLEL_NOT_SUPPORTED", ErrSessionReadOnly: "CKR_SESSION_READ_ONLY",
 	ErrSessionExists: "CKR_SESSION_EXISTS", ErrSessionReadOnlyExists: "CKR_SESSION_READ_ONLY_EXISTS",
@@ -98,7 +94,6 @@ var rvNames = map[Rv]string{
 	ErrUserAnotherAlreadyLoggedIn: "CKR_USER_ANOTHER_ALREADY_LOGGED_IN", ErrRandomSeedNotSupported: "CKR_RANDOM_SEED_NOT_SUPPORTED",
 	ErrBufferTooSmall: "CKR_BUFFER_TOO_SMALL", ErrSavedStateInvalid: "CKR_SAVED_STATE_INVALID", ErrStateUnsaveable: "CKR_STATE_UNSAVEABLE",
 	ErrCryptokiNotInitialized: "CKR_CRYPTOKI_NOT_INITIALIZED", ErrCryptokiAlreadyInitialized: "CKR_CRYPTOKI_ALREADY_INITIALIZED",
-	ErrOperationCancelFailed: "CKR_OPERATION_CANCEL_FAILED",
 }
 
 func (r Rv) Error() string {
