@@ -72,6 +72,7 @@ func TestMachine(t *testing.T) {
 	if err := makeCertificates(ctx, parts, filepath.Join(share, "nss")); err != nil {
 		t.Fatal(err)
 	}
+	getNewer(ctx, t, filepath.Join(share, "newer"))
 	t.Logf("kernel %s; built in %v", parts.Version, time.Since(started).Round(time.Millisecond))
 
 	m, output := boot(ctx, t, vm.Config{Parts: parts, Share: share, Command: command(share), Limit: limit()})
@@ -213,6 +214,26 @@ func makeCertificates(ctx context.Context, parts *vm.Parts, dir string) error {
 	return nil
 }
 
+// newerSuites are releases of Debian with a later libpcsclite, which speaks other
+// protocols, than the one on the host.
+var newerSuites = []string{"trixie", "sid"}
+
+// getNewer puts later libraries into a directory per release. Where they cannot be
+// had their scenario is skipped, which is said at the end like a machine that did
+// not run.
+func getNewer(ctx context.Context, t *testing.T, dir string) {
+	t.Helper()
+	for _, suite := range newerSuites {
+		libraries, err := vm.Newer(ctx, suite, "libpcsclite1")
+		if err == nil {
+			err = os.CopyFS(filepath.Join(dir, suite), os.DirFS(libraries))
+		}
+		if err != nil {
+			mark(t, fmt.Sprintf("make test: passed, but with no newer libpcsclite: %v\n", err))
+		}
+	}
+}
+
 // makeIdentity makes an RSA-2048 key and a certificate of it, NAME.key and
 // NAME.pem: in the machine that takes a while.
 func makeIdentity(dir, name string) error {
@@ -245,11 +266,17 @@ func makeIdentity(dir, name string) error {
 
 // skip skips the test and leaves a mark that says so.
 func skip(t *testing.T, reason string) {
-	mark := "make test: THE END-TO-END MACHINE DID NOT RUN: " + reason + "\n"
-	err := errors.Join(os.MkdirAll(filepath.Dir(skippedMark), 0o755), os.WriteFile(skippedMark, []byte(mark), 0o644))
+	t.Helper()
+	mark(t, "make test: THE END-TO-END MACHINE DID NOT RUN: "+reason+"\n")
+	t.Skip(reason)
+}
+
+// mark leaves behind, and says, what was not tested.
+func mark(t *testing.T, what string) {
+	t.Helper()
+	err := errors.Join(os.MkdirAll(filepath.Dir(skippedMark), 0o755), os.WriteFile(skippedMark, []byte(what), 0o644))
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(os.Stderr, mark)
-	t.Skip(reason)
+	io.WriteString(os.Stderr, what)
 }

@@ -98,12 +98,18 @@ func (k *token) find(t testing.TB) (usb.Info, bool) {
 // await asks again and again until ready, for a bounded time.
 func await[T any](t testing.TB, what string, ready func() (T, bool)) T {
 	t.Helper()
-	for end := time.Now().Add(answerLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	return awaitWithin(t, answerLimit, what, ready)
+}
+
+// awaitWithin is await of something that may take longer, or has to be faster.
+func awaitWithin[T any](t testing.TB, limit time.Duration, what string, ready func() (T, bool)) T {
+	t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if v, ok := ready(); ok {
 			return v
 		}
 	}
-	t.Fatalf("waited %v for %s", answerLimit, what)
+	t.Fatalf("waited %v for %s", limit, what)
 	panic("not reached")
 }
 
