@@ -167,3 +167,100 @@ func TestOpenClose(t *testing.T) {
 	}
 	want(t, "too many", err, pkcs11.ErrSessionCount)
 }
+
+// TestCut pulls the token out before each of the commands of a program that does a
+// bit of everything. It is told so, nothing hangs, and with the token back it goes
+// on.
+func TestCut(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		cuts := 0
+		for n := 1; ; n++ {
+			w := newWorld()
+			card := newCard()
+			place := w.plug(reader, card, shared)
+			place.cut = n
+			p := start(t, w)
+			err := story(p)
+			if err == nil {
+				cuts = n - 1
+				p.ok("finalize", p.Finalize())
+				break
+			}
+			if !errors.Is(err, pkcs11.ErrDeviceRemoved) && !errors.Is(err, pkcs11.ErrTokenNotPresent) {
+				t.Fatalf("shared %v, cut %d: %v", shared, n, err)
+			}
+			place.turn.Lock()
+			card.Reset(true)
+			place.turn.Unlock()
+			w.plug(reader, card, shared)
+			i, err := p.GetTokenInfo(0)
+			p.ok("token info", err)
+			if i.Flags&pkcs11.TokenInitialized == 0 { // cut while it was formatted
+				p.ok("format", p.InitToken(0, adminPIN, "New"))
+			}
+			h := p.user()
+			p.find(h)
+			_, priv := p.generate(h, 1024, "again")
+			if _, err := p.sign(h, pkcs11.Mechanism{Type: pkcs11.MechSHA256RSAPKCS}, priv, []byte("data")); err != nil {
+				t.Errorf("shared %v, after cut %d: %v", shared, n, err)
+			}
+			p.ok("finalize", p.Finalize())
+			if w.open != 0 {
+				t.Fatalf("shared %v, cut %d: %d connections are left", shared, n, w.open)
+			}
+		}
+		if cuts < 50 {
+			t.Errorf("shared %v: %d commands, want more", shared, cuts)
+		}
+	}
+}
+
+// story does a bit of everything, until something fails.
+func story(p *program) error {
+	if _, err := p.GetTokenInfo(0); err != nil {
+		return err
+	}
+	h, err := p.OpenSession(0, rw)
+	if err != nil {
+		return err
+	}
+	if err := p.Login(h, pkcs11.UserNormal, userPIN); err != nil {
+		return err
+	}
+	data, err := p.CreateObject(h, with(dataTemplate("x"), token(true)))
+	if err != nil {
+		return err
+	}
+	_, priv, err := p.GenerateKeyPair(h, &pkcs11.Mechanism{Type: pkcs11.MechRSAPKCSKeyPairGen},
+		[]pkcs11.Attribute{{Type: pkcs11.AttrModulusBits, Value: pkcs11.Ulong(1024)}}, nil)
+	if err != nil {
+		return err
+	}
+	if err := p.SetAttributeValue(h, priv, []pkcs11.Attribute{label("other")}); err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := p.sign(h, pkcs11.Mechanism{Type: pkcs11.MechSHA256RSAPKCS}, priv, []byte("data")); err != nil {
+			return err
+		}
+	}
+	if err := p.GetAttributeValue(h, data, []pkcs11.Query{{Type: pkcs11.AttrValue}}); err != nil {
+		return err
+	}
+	if err := p.DestroyObject(h, data); err != nil {
+		return err
+	}
+	if err := p.GenerateRandom(h, make([]byte, 8)); err != nil {
+		return err
+	}
+	if err := p.SetPIN(h, userPIN, userPIN); err != nil {
+		return err
+	}
+	if err := p.Logout(h); err != nil {
+		return err
+	}
+	if err := p.CloseSession(h); err != nil {
+		return err
+	}
+	return p.InitToken(0, adminPIN, "New")
+}

@@ -49,6 +49,7 @@ type place struct {
 	resets int           // guarded by turn
 	sent   [][]byte      // commands so far; guarded by turn
 	hold   chan struct{} // a command waits until it is closed; nil does not hold
+	cut    int           // the command before which the token is pulled out, from 1; 0 is none
 }
 
 func newWorld() *world {
@@ -72,13 +73,20 @@ func (w *world) plug(name string, card *emu.Card, shared bool) *place {
 
 func (w *world) unplug(name string) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	p := w.places[name]
-	delete(w.places, name)
-	close(p.gone)
+	w.mu.Unlock()
+	w.pull(p)
 	p.turn.Lock()
+	defer p.turn.Unlock()
 	p.card.Reset(true)
-	p.turn.Unlock()
+}
+
+// pull takes a token out, whatever it is doing.
+func (w *world) pull(p *place) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.places, p.name)
+	close(p.gone)
 	w.announce()
 }
 
@@ -184,6 +192,12 @@ func (c *connection) transmit(ctx context.Context, dst, apdu []byte) ([]byte, er
 	case <-c.p.gone:
 		return dst, errUnplugged
 	default:
+	}
+	if c.p.cut > 0 {
+		if c.p.cut--; c.p.cut == 0 {
+			c.w.pull(c.p)
+			return dst, errUnplugged
+		}
 	}
 	if c.p.hold != nil {
 		select {
