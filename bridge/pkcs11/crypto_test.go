@@ -416,3 +416,71 @@ func TestRandom(t *testing.T) {
 		t.Errorf("an unknown code: %v", err)
 	}
 }
+
+// TestMechanisms has what the token can do, and the sizes of its keys.
+func TestMechanisms(t *testing.T) {
+	_, _, p := plugged(t)
+	all, err := p.GetMechanismList(0)
+	if err != nil || len(all) != 22 {
+		t.Errorf("%d mechanisms, %v", len(all), err)
+	}
+	for _, mech := range all {
+		i, err := p.GetMechanismInfo(0, mech)
+		if err != nil {
+			t.Errorf("%#x: %v", uint(mech), err)
+		}
+		want := pkcs11.MechanismInfo{MinKeySize: 1024, MaxKeySize: 4096, Flags: i.Flags}
+		if i.Flags == pkcs11.FlagDigest {
+			want.MinKeySize, want.MaxKeySize = 0, 0
+		}
+		if i != want {
+			t.Errorf("%#x: %+v, want %+v", uint(mech), i, want)
+		}
+	}
+	_, err = p.GetMechanismInfo(0, 0x9999)
+	want(t, "unknown", err, pkcs11.ErrMechanismInvalid)
+	_, err = p.GetMechanismList(9)
+	want(t, "no slot", err, pkcs11.ErrSlotIDInvalid)
+}
+
+// TestPublicOfCertificate has a private key whose public one is in a certificate
+// alone, or nowhere.
+func TestPublicOfCertificate(t *testing.T) {
+	w, _, p := plugged(t)
+	h := p.user()
+	key := testKeys()[1024][7]
+	id := pkcs11.Attribute{Type: pkcs11.AttrID, Value: []byte{7}}
+	_, err := p.CreateObject(h, with(privateTemplate(key), id))
+	p.ok("create", err)
+	_, err = p.CreateObject(h, with(certTemplate(certify(t, "Somebody", key)), token(true), id))
+	p.ok("create", err)
+	p.ok("destroy", p.DestroyObject(h, p.find(h, class(pkcs11.ClassPublicKey))[0]))
+	p.ok("finalize", p.Finalize())
+
+	p = start(t, w)
+	h = p.user()
+	priv := p.find(h, class(pkcs11.ClassPrivateKey))[0]
+	if got := p.get(h, priv, pkcs11.AttrModulus); !bytes.Equal(got, key.N.Bytes()) {
+		t.Errorf("modulus % x", got)
+	}
+	p.ok("destroy", p.DestroyObject(h, p.find(h, class(pkcs11.ClassCertificate))[0]))
+	p.ok("finalize", p.Finalize())
+
+	p = start(t, w)
+	h = p.user()
+	priv = p.find(h, class(pkcs11.ClassPrivateKey))[0]
+	want(t, "a modulus that nobody knows", p.GetAttributeValue(h, priv, []pkcs11.Query{{Type: pkcs11.AttrModulus}}), pkcs11.ErrAttributeTypeInvalid)
+	if got := p.get(h, priv, pkcs11.AttrModulusBits); !bytes.Equal(got, pkcs11.Ulong(1024)) {
+		t.Errorf("bits % x", got)
+	}
+	s := signings[3]
+	sig, err := p.sign(h, s.mech, priv, s.data())
+	p.ok("sign", err)
+	if err := s.verifies(&key.PublicKey, s.data(), sig); err != nil {
+		t.Error(err)
+	}
+	p.ok("init", p.DecryptInit(h, &pkcs11.Mechanism{Type: pkcs11.MechRSAPKCS}, priv))
+	if n, err := p.Decrypt(h, nil, nil); n != 117 || err != nil {
+		t.Errorf("the longest message: %d, %v", n, err)
+	}
+}

@@ -327,11 +327,19 @@ func TestSessionObjects(t *testing.T) {
 		t.Errorf("verify: % x", got)
 	}
 	p.ok("destroy", p.DestroyObject(b, pub))
+
+	// A private one goes with the log-in.
+	p.ok("log in", p.Login(b, pkcs11.UserNormal, userPIN))
+	hidden, err := p.CreateObject(b, with(dataTemplate("x"), pkcs11.Attribute{Type: pkcs11.AttrPrivate, Value: pkcs11.Bool(true)}))
+	p.ok("create", err)
+	p.ok("log out", p.Logout(b))
+	p.ok("log in", p.Login(b, pkcs11.UserNormal, userPIN))
+	want(t, "a private one after a log-out", p.GetAttributeValue(b, hidden, nil), pkcs11.ErrObjectHandleInvalid)
 }
 
 // TestSetAttributes changes what can be changed on the token.
 func TestSetAttributes(t *testing.T) {
-	w, place, p := plugged(t)
+	w, _, p := plugged(t)
 	h := p.user()
 	pub, priv := p.generate(h, 1024, "k")
 	subject := certify(t, "Somebody", testKeys()[1024][7]).RawSubject
@@ -368,7 +376,6 @@ func TestSetAttributes(t *testing.T) {
 			t.Errorf("%v of %d: got %q, want %q", c.t, c.o, got, c.want)
 		}
 	}
-	_ = place
 }
 
 // TestAttributeRules has the rules of C_GetAttributeValue: everything is tried,
