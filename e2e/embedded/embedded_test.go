@@ -33,8 +33,9 @@ func TestARM64(t *testing.T) {
 		t.Fatal(err)
 	}
 	programs := map[string][]byte{
-		"/init":             build(ctx, t, "./guest"),
-		"/usr/bin/kaztoken": build(ctx, t, "../../cmd/kaztoken"),
+		"/init":                     build(ctx, t, "./guest"),
+		"/usr/bin/kaztoken":         build(ctx, t, "../../cmd/kaztoken"),
+		"/usr/bin/kaztoken-minimal": build(ctx, t, "-tags", "minimal", "../../cmd/kaztoken"),
 	}
 	root, err := vm.EmbeddedRoot(parts, programs)
 	if err != nil {

@@ -48,7 +48,7 @@ type Recorder interface {
 
 // BackendNames lists what Options.Backend may be, the default first: "auto" goes
 // through a smart-card service to what that has, and to the rest over USB.
-func BackendNames() []string { return []string{"auto", "usb", "pcsc", "virtual"} }
+func BackendNames() []string { return append([]string{"auto", "usb", "pcsc"}, softwareRoads...) }
 
 // road is one way to tokens.
 type road interface {
@@ -65,11 +65,12 @@ type road interface {
 func (o Options) road() (road, error) {
 	switch o.Backend {
 	case "", "auto", "usb", "pcsc":
-	case "virtual":
-		r := virtual(o.VirtualState)
-		r.driver = r.driver.recorded(o.Recorder)
-		return r, nil
 	default:
+		if slices.Contains(softwareRoads, o.Backend) {
+			r := virtual(o.VirtualState)
+			r.driver = r.driver.recorded(o.Recorder)
+			return r, nil
+		}
 		return nil, &OptionError{"backend", o.Backend, BackendNames()}
 	}
 	filter, err := filterNamed(o.Devices)
@@ -147,7 +148,7 @@ func (o Options) noToken(ctx context.Context) error {
 	if _, others, err := all.search(ctx); err == nil && len(others) > 0 {
 		return &HintError{ErrNoToken, "hint.devices", []any{"list", namesOf(others)}}
 	}
-	return &HintError{Err: ErrNoToken, Hint: "hint.plug"}
+	return &HintError{Err: ErrNoToken, Hint: plugHint}
 }
 
 // Follow starts a supervisor of the readers on the chosen road. Options.Token

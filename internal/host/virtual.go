@@ -1,3 +1,5 @@
+//go:build !minimal
+
 package host
 
 import (
@@ -13,6 +15,13 @@ import (
 	"kaztoken/firmware/emu"
 	"kaztoken/usb"
 )
+
+// softwareRoads are the roads to a token in software, which the smallest build
+// leaves out.
+var softwareRoads = []string{"virtual"}
+
+// plugHint is what can be done where no token is.
+const plugHint = "hint.plug"
 
 // virtual is the road to a KAZTOKEN in software, within this process, whose
 // state is in a file. It is made when the token is opened for the first time.

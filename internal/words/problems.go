@@ -176,6 +176,7 @@ var problems = []entry{
 
 // hints is what a person can do about an error.
 var hints = []entry{
+	{"hint.plug.only", "токенді қосыңыз", "подключите токен", "plug the token in"},
 	{
 		"hint.plug", "токенді қосыңыз немесе бағдарламалық токенді байқап көріңіз: --backend virtual",
 		"подключите токен или попробуйте программный: --backend virtual",

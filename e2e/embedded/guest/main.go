@@ -30,6 +30,7 @@ import (
 
 const (
 	program = "/usr/bin/kaztoken"
+	minimal = "/usr/bin/kaztoken-minimal"
 	socket  = "/run/pcscd/pcscd.comm"
 
 	// limit bounds each step: a second or two is usual under emulation.
@@ -92,8 +93,10 @@ func scenario() {
 	if err := unix.Uname(&system); check("uname", err) {
 		fmt.Printf("is kernel %s on %s\n", unix.ByteSliceToString(system.Release[:]), unix.ByteSliceToString(system.Machine[:]))
 	}
-	if info, err := os.Stat(program); check("the program's size", err) {
-		fmt.Printf("is %s %d bytes\n", program, info.Size())
+	for _, p := range []string{program, minimal} {
+		if info, err := os.Stat(p); check("size of "+p, err) {
+			fmt.Printf("is %s %d bytes\n", p, info.Size())
+		}
 	}
 	check("nothing is plugged in", ends(3, "", "no token", program, "list"))
 
@@ -134,6 +137,7 @@ func scenario() {
 	check("list", ends(0, "", "DigiFlow LLP. KAZTOKEN", program, "list"))
 	check("info", ends(0, "", "KAZTOKEN", program, "info"))
 	echo := strings.Repeat("80 EC 40 01 04\n", 500)
+	check("info of the minimal program", ends(0, "", "KAZTOKEN", minimal, "info"))
 	check("500 APDUs", ends(0, echo, "40 41 42 43", program, "apdu"))
 
 	serve, err := start(program, "serve", "--socket", socket)

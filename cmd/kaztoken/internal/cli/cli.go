@@ -209,9 +209,9 @@ func (a *app) root() *cobra.Command {
 	must(c.RegisterFlagCompletionFunc("token", a.completeToken))
 
 	c.AddCommand(a.listCommand(), a.infoCommand(), a.pinCommand(), a.renameCommand(), a.formatCommand(), a.certCommand(), a.keyCommand(),
-		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.demoCommand(), a.apduCommand(), a.virtualCommand(), a.serveCommand(), a.statusCommand(), a.traceCommand(), a.doctorCommand(), a.panelCommand(),
-		a.registerCommand(), a.unregisterCommand(),
+		a.objectCommand(), a.signCommand(), a.decryptCommand(), a.randomCommand(), a.checkCommand(), a.apduCommand(), a.serveCommand(), a.statusCommand(), a.traceCommand(), a.doctorCommand(),
 		a.rulesCommand(), a.versionCommand())
+	c.AddCommand(a.extraCommands()...)
 	return c
 }
 

@@ -5,11 +5,11 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 
 	"kaztoken/bridge/wire"
 	"kaztoken/ccid"
 	"kaztoken/firmware"
-	"kaztoken/firmware/emu"
 	"kaztoken/internal/certfile"
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
@@ -18,7 +18,6 @@ import (
 	"kaztoken/internal/settings"
 	"kaztoken/internal/systemd"
 	"kaztoken/internal/trace"
-	"kaztoken/internal/trace/replay"
 	"kaztoken/internal/words"
 	"kaztoken/usb"
 )
@@ -44,7 +43,10 @@ const (
 
 // problems is every kind of error that a person may see: the first that fits
 // is taken, and the last fits any.
-var problems = []problem{
+var problems = slices.Concat(extraProblems, commonProblems)
+
+// commonProblems are those of every build.
+var commonProblems = []problem{
 	// Interrupted, wherever it was.
 	{is: of(context.Canceled), exit: exitFailed, message: "error.interrupted"},
 
@@ -148,18 +150,12 @@ var problems = []problem{
 	},
 	{is: as[*usageError], exit: exitUsage, message: "error.usage", own: ownText},
 	{is: of(errCancelled), exit: exitFailed, message: "error.cancelled"},
-	{is: of(emu.ErrState), exit: exitFailed, message: "error.file", own: ownText},
 	{is: of(settings.ErrMalformed), exit: exitFailed, message: "error.settings", own: ownText},
 	{is: of(registration.ErrNoModule), exit: exitFailed, message: "error.nomodule", hint: "hint.nomodule", own: ownDetails},
 	{is: as[*fileError], exit: exitFailed, message: "error.file", own: ownText},
 
 	// Recordings.
 	{is: of(trace.ErrRecording), exit: exitFailed, message: "error.recording", own: ownText},
-	{is: of(replay.ErrNotRepeatable), exit: exitFailed, message: "error.norepeat", own: ownDetails},
-	{
-		is: as[*differsError], exit: exitFailed, message: "error.replay",
-		values: from(func(e *differsError) []any { return []any{"n", e.n} }),
-	},
 
 	// The service.
 	{is: as[*host.NoServiceError], exit: exitFailed, message: "error.noservice", own: ownText},

@@ -28,7 +28,8 @@ helps. Names, certificates and serial numbers are.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.traceRecordCommand(), a.traceShowCommand(), a.traceReplayCommand())
+	c.AddCommand(a.traceRecordCommand(), a.traceShowCommand())
+	c.AddCommand(a.extraTraceCommands()...)
 	return c
 }
 
