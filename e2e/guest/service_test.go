@@ -98,14 +98,15 @@ func (r *transcript) add(name, text string) {
 	r.texts[name] = text
 }
 
-// compare wants the same of both, line by line.
-func (r *transcript) compare(t *testing.T, stock *transcript) {
+// compare wants the same of the stack of that name as of the stock one, line by
+// line.
+func (r *transcript) compare(t *testing.T, name string, stock *transcript) {
 	t.Helper()
 	if fmt.Sprint(r.names) != fmt.Sprint(stock.names) {
-		t.Fatalf("ours did %v, the stock one %v", r.names, stock.names)
+		t.Fatalf("%s did %v, the stock one %v", name, r.names, stock.names)
 	}
-	for _, name := range r.names {
-		ours, theirs := strings.Split(r.texts[name], "\n"), strings.Split(stock.texts[name], "\n")
+	for _, program := range r.names {
+		ours, theirs := strings.Split(r.texts[program], "\n"), strings.Split(stock.texts[program], "\n")
 		for i := range max(len(ours), len(theirs)) {
 			line := func(lines []string) string {
 				if i < len(lines) {
@@ -114,18 +115,18 @@ func (r *transcript) compare(t *testing.T, stock *transcript) {
 				return "(nothing)"
 			}
 			if line(ours) != line(theirs) {
-				t.Errorf("%s, line %d:\n  kaztoken  %s\n  pcscd     %s", name, i+1, line(ours), line(theirs))
+				t.Errorf("%s, line %d:\n  pcscd     %s\n  %-9s %s", program, i+1, line(theirs), name, line(ours))
 			}
 		}
 	}
 }
 
-// bothStacks runs a story with the token on the stock stack and on ours, and
-// compares what its programs printed.
+// bothStacks runs a story with the token on the stock stack, on ours, and on the
+// stock one with our driver, and compares what its programs printed.
 func bothStacks(t *testing.T, story func(t *testing.T, k *token, r *transcript)) {
 	oneCPU(t)
 	told := make(map[string]*transcript)
-	for _, s := range []stack{stockStack, ourStack} {
+	for _, s := range []stack{stockStack, ourStack, ifdStack} {
 		t.Run(s.name, func(t *testing.T) {
 			_, stop := s.start(t)
 			defer stop()
@@ -137,13 +138,15 @@ func bothStacks(t *testing.T, story func(t *testing.T, k *token, r *transcript))
 	if t.Failed() {
 		return
 	}
-	ours, stock := told[ourStack.name], told[stockStack.name]
-	lines := 0
-	for _, text := range ours.texts {
-		lines += strings.Count(text, "\n")
+	for _, s := range []stack{ourStack, ifdStack} {
+		ours, stock := told[s.name], told[stockStack.name]
+		lines := 0
+		for _, text := range ours.texts {
+			lines += strings.Count(text, "\n")
+		}
+		t.Logf("%s: %d lines of %d programs compared", s.name, lines, len(ours.names))
+		ours.compare(t, s.name, stock)
 	}
-	t.Logf("%d lines of %d programs compared", lines, len(ours.names))
-	ours.compare(t, stock)
 }
 
 // What programs print of a name or a time is not compared. The spinner of
