@@ -441,6 +441,42 @@ func TestServiceDone(t *testing.T) {
 	<-done
 }
 
+// busyCard is a card that another program uses all the time: only who waits for a
+// turn gets to know anything.
+type busyCard struct {
+	smartcard
+	turn   bool
+	failed error // of Status
+}
+
+func (c *busyCard) Begin(context.Context) error { c.turn = true; return firmware.ErrReset }
+func (c *busyCard) End(context.Context) error   { c.turn = false; return nil }
+
+func (c *busyCard) Status(context.Context) (client.Status, error) {
+	if !c.turn {
+		return client.Status{}, client.Failed("status", wire.SharingViolation)
+	}
+	return client.Status{ATR: ccidsim.KAZTOKEN.ATR}, c.failed
+}
+
+// TestPowerOnBusyCard: a token is opened beside a program that gives it no rest.
+func TestPowerOnBusyCard(t *testing.T) {
+	for _, failed := range []error{nil, client.Failed("status", wire.ServiceStopped)} {
+		card := &busyCard{failed: failed}
+		s := newServiceSlot(Candidate{Name: kaztokenReader}, nil, newServiceRoad("").explainFor(kaztokenReader), silent().WithField("test", true))
+		atr, err := s.look(t.Context(), card)
+		if failed == nil && (err != nil || !bytes.Equal(atr.Bytes(), ccidsim.KAZTOKEN.ATR)) || failed != nil && !errors.Is(err, ErrService) {
+			t.Errorf("ATR % X, %v", atr.Bytes(), err)
+		}
+		if card.turn {
+			t.Error("the card is kept")
+		}
+		if lost := s.Err() != nil; lost != (failed != nil) {
+			t.Errorf("after %v: lost: %v", failed, lost)
+		}
+	}
+}
+
 // fakeService is a service in process, for tests with a clock of their own.
 type fakeService struct {
 	readers func(context.Context) ([]client.Reader, error)

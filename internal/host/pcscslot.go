@@ -69,7 +69,7 @@ func (s *serviceSlot) failed(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case errors.Is(err, usb.ErrGone), errors.Is(err, wire.CommError):
+	case errors.Is(err, usb.ErrGone), errors.Is(err, wire.CommError), errors.Is(err, wire.ServiceStopped), errors.Is(err, wire.NoService):
 		s.lost(err)
 	case errors.Is(err, ccid.ErrNoCard):
 		s.state, s.atr = ccid.CardAbsent, iso7816.ATR{}
@@ -132,9 +132,17 @@ func (s *serviceSlot) renew(ctx context.Context, card smartcard, how wire.Dispos
 	return s.look(ctx, card)
 }
 
-// look asks for the ATR of a card that has just been connected.
+// look asks for the ATR of a card that has just been connected. It does so in a
+// transaction: services do not tell of a card while another program uses it, and
+// have whoever asks again wait in no queue.
 func (s *serviceSlot) look(ctx context.Context, card smartcard) (iso7816.ATR, error) {
+	if err := card.Begin(ctx); err != nil && !errors.Is(err, firmware.ErrReset) {
+		return iso7816.ATR{}, s.failed(err)
+	}
 	status, err := card.Status(ctx)
+	if e := card.End(ctx); err == nil {
+		err = e
+	}
 	if err != nil {
 		return iso7816.ATR{}, s.failed(err)
 	}
