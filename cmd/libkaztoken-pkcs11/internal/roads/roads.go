@@ -57,11 +57,11 @@ func (s *source) open(ctx context.Context, c host.Candidate) (pkcs11.Connection,
 	o.Backend, o.Token = c.Backend, c.Name
 	t, err := host.OpenToken(ctx, o)
 	if err != nil {
-		return nil, translate(err)
+		return nil, translateOpen(err)
 	}
 	if _, err := t.PowerOn(ctx); err != nil {
 		t.Close() // the first error says what is wrong
-		return nil, translate(err)
+		return nil, translateOpen(err)
 	}
 	return &connection{token: t}, nil
 }
@@ -101,6 +101,15 @@ type sharedCard struct {
 
 func (c sharedCard) Begin(ctx context.Context) error { return translate(c.sharer.Begin(ctx)) }
 func (c sharedCard) End(ctx context.Context) error   { return translate(c.sharer.End(ctx)) }
+
+// translateOpen is translate for a token that is not open yet. With a service that
+// has ended meanwhile, its tokens are gone.
+func translateOpen(err error) error {
+	if errors.Is(err, host.ErrService) {
+		return fmt.Errorf("%w: %w", pkcs11.ErrTokenNotPresent, err)
+	}
+	return translate(err)
+}
 
 // translate adds to an error of the way the return value that it is.
 func translate(err error) error {
