@@ -254,6 +254,7 @@ func thisMachine(o host.Options) (doctor.Machine, error) {
 		Own: os.Getpid(), Socket: socketPath(),
 		Wanted:  func(usb.Info) bool { return true },
 		Devices: func(ctx context.Context) ([]usb.Info, error) { return devices(ctx, usbOnly) },
+		Program: programTime(),
 	}
 	if o.Backend == "virtual" {
 		m.Devices = func(ctx context.Context) ([]usb.Info, error) { return devices(ctx, o) }
@@ -274,6 +275,20 @@ func thisMachine(o host.Options) (doctor.Machine, error) {
 		return syscall.Access(path, readWrite)
 	}
 	return m, nil
+}
+
+// programTime is when this program was made, as its file has it; zero if it has
+// none.
+func programTime() time.Time {
+	path, err := os.Executable()
+	if err != nil {
+		return time.Time{}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // devices lists the tokens of a road.

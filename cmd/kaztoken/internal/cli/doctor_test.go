@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -74,10 +75,7 @@ func TestDoctorCards(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := c.set(t)
 			before := triesOf(t, d)
-			r := execute(t.Context(), nil, func(e *Env) {
-				d.edit(e)
-				e.Now = func() time.Time { return c.now }
-			}, "--backend", "virtual", "--virtual-state", d.dir+"/virtual.state", "doctor")
+			r := examined(d, c.now, "doctor")
 			if r.code != c.exit || r.err != "" {
 				t.Errorf("exit code %d, want %d; %s", r.code, c.exit, r.err)
 			}
@@ -93,6 +91,20 @@ func TestDoctorCards(t *testing.T) {
 	}
 }
 
+// examined runs doctor at a time, which no program was made after.
+func examined(d *desk, now time.Time, args ...string) result {
+	d.t.Helper()
+	return execute(d.t.Context(), nil, func(e *Env) {
+		d.edit(e)
+		e.Now = func() time.Time { return now }
+		e.Machine = func(o host.Options) (doctor.Machine, error) {
+			m, err := thisMachine(o)
+			m.Program = time.Time{}
+			return m, err
+		}
+	}, append([]string{"--backend", "virtual", "--virtual-state", filepath.Join(d.dir, "virtual.state")}, args...)...)
+}
+
 // triesOf gives the state of both PINs.
 func triesOf(t *testing.T, d *desk) string { return d.run("pin", "status", "--json").out }
 
@@ -101,7 +113,7 @@ func triesOf(t *testing.T, d *desk) string { return d.run("pin", "status", "--js
 func TestDoctorJSON(t *testing.T) {
 	d := newDesk(t)
 	var j diagnosisJSON
-	r := d.run("doctor", "--json")
+	r := examined(d, deskTime, "doctor", "--json")
 	if err := json.Unmarshal([]byte(r.out), &j); err != nil || r.code != exitOK || j.Finding != nil || len(j.Steps) != 9 || len(j.Devices) != 1 {
 		t.Errorf("exit code %d, %v: %s", r.code, err, r.out)
 	}
@@ -124,6 +136,19 @@ func TestDoctorJSON(t *testing.T) {
 		t.Errorf("exit code %d: %s", r.code, r.out)
 	}
 	golden(t, "doctor-json-keys", keys(t, r.out))
+
+	// No clock is right that is before the day when the program was made.
+	made := programTime()
+	if made.IsZero() || time.Since(made) < 0 {
+		t.Errorf("this program was made on %v", made)
+	}
+	early := execute(t.Context(), nil, func(e *Env) {
+		d.edit(e)
+		e.Now = func() time.Time { return made.AddDate(0, 0, -2) }
+	}, "--backend", "virtual", "--virtual-state", filepath.Join(d.dir, "virtual.state"), "doctor")
+	if early.code != exitFailed || !strings.Contains(early.out, "the machine's clock is behind") {
+		t.Errorf("exit code %d: %s", early.code, early.out)
+	}
 }
 
 // exitNames are the exit codes as the help of doctor has them.
@@ -142,7 +167,7 @@ func TestDoctorExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := newDesk(t).run(args[1:]...); r.code != exitOK || r.out == "" {
+		if r := examined(newDesk(t), deskTime, args[1:]...); r.code != exitOK || r.out == "" {
 			t.Errorf("%s: exit code %d: %s", line, r.code, r.err)
 		}
 	}
