@@ -69,10 +69,8 @@ func (x *session) create(a attributes) (ObjectHandle, error) {
 	if !ok {
 		return 0, ErrAttributeValueInvalid
 	}
-	for t := range a {
-		if !slices.Contains(allowed, t) && !slices.Contains(anyClass, t) {
-			return 0, ErrAttributeTypeInvalid
-		}
+	if err := a.only(allowed); err != nil {
+		return 0, err
 	}
 	if !a.truth(AttrToken, false) {
 		return x.createHere(class, a)
@@ -93,6 +91,22 @@ func (x *session) create(a attributes) (ObjectHandle, error) {
 	})
 	return handle, err
 }
+
+// only refuses attributes that no object of a class has, beside those that every
+// object has. What a vendor has defined is dropped: NSS gives each certificate
+// some, whatever the token.
+func (a attributes) only(allowed []AttributeType) error {
+	maps.DeleteFunc(a, func(t AttributeType, _ []byte) bool { return t&vendorDefined != 0 })
+	for t := range a {
+		if !slices.Contains(allowed, t) && !slices.Contains(anyClass, t) {
+			return ErrAttributeTypeInvalid
+		}
+	}
+	return nil
+}
+
+// vendorDefined is CKA_VENDOR_DEFINED.
+const vendorDefined AttributeType = 0x80000000
 
 // mayWrite checks that a session may change objects on the token, for which the
 // token wants the user.
@@ -510,7 +524,7 @@ func (m *Module) DestroyObject(h SessionHandle, oh ObjectHandle) error {
 }
 
 // GenerateKeyPair is C_GenerateKeyPair: an RSA key pair, which the token makes and
-// keeps.
+// keeps, also where the template does not say CKA_TOKEN: there is no other place.
 func (m *Module) GenerateKeyPair(h SessionHandle, mech *Mechanism, public, private []Attribute) (pub, priv ObjectHandle, err error) {
 	x, err := m.in(h)
 	if err != nil {
@@ -589,10 +603,8 @@ func pairTemplates(public, private []Attribute) (a, b attributes, err error) {
 		a     attributes
 		class Class
 	}{{a, ClassPublicKey}, {b, ClassPrivateKey}} {
-		for t := range c.a {
-			if !slices.Contains(creatable[c.class], t) && !slices.Contains(anyClass, t) {
-				return nil, nil, ErrAttributeTypeInvalid
-			}
+		if err := c.a.only(creatable[c.class]); err != nil {
+			return nil, nil, err
 		}
 		if n, ok := c.a.number(AttrClass); ok && Class(n) != c.class {
 			return nil, nil, ErrTemplateInconsistent

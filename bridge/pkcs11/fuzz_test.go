@@ -15,7 +15,7 @@ func decodeTemplate(b []byte) []pkcs11.Attribute {
 		pkcs11.AttrClass, pkcs11.AttrToken, pkcs11.AttrPrivate, pkcs11.AttrLabel, pkcs11.AttrValue, pkcs11.AttrApplication, pkcs11.AttrObjectID,
 		pkcs11.AttrCertificateType, pkcs11.AttrKeyType, pkcs11.AttrID, pkcs11.AttrSubject, pkcs11.AttrModulus, pkcs11.AttrPublicExponent,
 		pkcs11.AttrModulusBits, pkcs11.AttrSign, pkcs11.AttrVerify, pkcs11.AttrEncrypt, pkcs11.AttrModifiable, pkcs11.AttrCopyable,
-		pkcs11.AttrDestroyable, pkcs11.AttrStartDate, pkcs11.AttrPrime1, pkcs11.AttrPrime2, pkcs11.AttrPrivateExponent, 0x80001234,
+		pkcs11.AttrDestroyable, pkcs11.AttrStartDate, pkcs11.AttrPrime1, pkcs11.AttrPrime2, pkcs11.AttrPrivateExponent, 0x1234,
 	}
 	var t []pkcs11.Attribute
 	for len(b) >= 2 {

@@ -125,7 +125,7 @@ func TestGenerateRefuses(t *testing.T) {
 		{"other class", gen, one(bits, class(pkcs11.ClassData)), nil, pkcs11.ErrTemplateInconsistent},
 		{"EC", gen, one(bits, pkcs11.Attribute{Type: pkcs11.AttrKeyType, Value: pkcs11.Ulong(3)}), nil, pkcs11.ErrTemplateInconsistent},
 		{"a modulus", gen, one(bits, pkcs11.Attribute{Type: pkcs11.AttrModulus, Value: []byte{1}}), nil, pkcs11.ErrTemplateInconsistent},
-		{"unknown attribute", gen, one(bits, pkcs11.Attribute{Type: 0x80001234}), nil, pkcs11.ErrAttributeTypeInvalid},
+		{"unknown attribute", gen, one(bits, pkcs11.Attribute{Type: 0x1234}), nil, pkcs11.ErrAttributeTypeInvalid},
 		{"long label", gen, one(bits), one(label(string(make([]byte, 300)))), pkcs11.ErrAttributeValueInvalid},
 	} {
 		want(t, c.name, try(h, &c.mech, c.a, c.b), c.want)
@@ -170,7 +170,8 @@ func TestCreate(t *testing.T) {
 		p.ok("create", err)
 		return o
 	}
-	c := create(with(certTemplate(cert), token(true), id, label("cert")))
+	nss := pkcs11.Attribute{Type: 0xCE534352, Value: []byte("me@example.org")} // CKA_NSS_EMAIL
+	c := create(with(certTemplate(cert), token(true), id, label("cert"), nss))
 	k := create(with(privateTemplate(key), id, label("key")))
 	d := create(with(dataTemplate("public text"), token(true), label("data"), pkcs11.Attribute{Type: pkcs11.AttrObjectID, Value: []byte{6, 3, 0x55, 4, 3}}))
 	secret := create(with(dataTemplate("secret text"), token(true), pkcs11.Attribute{Type: pkcs11.AttrPrivate, Value: pkcs11.Bool(true)}))
@@ -261,7 +262,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"unknown class", []pkcs11.Attribute{class(77)}, pkcs11.ErrAttributeValueInvalid},
 		{"secret key", []pkcs11.Attribute{class(4)}, pkcs11.ErrAttributeValueInvalid},
 		{"twice", with(cert, class(pkcs11.ClassCertificate)), pkcs11.ErrTemplateInconsistent},
-		{"unknown attribute", with(cert, a(0x80000001, nil)), pkcs11.ErrAttributeTypeInvalid},
+		{"unknown attribute", with(cert, a(0x1234, nil)), pkcs11.ErrAttributeTypeInvalid},
 		{"attribute of a key", with(cert, a(pkcs11.AttrSign, pkcs11.Bool(true))), pkcs11.ErrAttributeTypeInvalid},
 		{"what the token decides", with(privateTemplate(key), a(pkcs11.AttrLocal, pkcs11.Bool(true))), pkcs11.ErrAttributeTypeInvalid},
 		{"two bytes of truth", with(cert, a(pkcs11.AttrToken, []byte{1, 0})), pkcs11.ErrAttributeValueInvalid},
@@ -352,7 +353,7 @@ func TestSetAttributes(t *testing.T) {
 	want(t, "less secret", set(priv, a(pkcs11.AttrSensitive, []byte{0})), pkcs11.ErrAttributeReadOnly)
 	want(t, "another modulus", set(priv, a(pkcs11.AttrModulus, []byte{1})), pkcs11.ErrAttributeReadOnly)
 	want(t, "a secret", set(priv, a(pkcs11.AttrPrime1, []byte{1})), pkcs11.ErrAttributeReadOnly)
-	want(t, "unknown", set(priv, a(0x80000001, nil)), pkcs11.ErrAttributeTypeInvalid)
+	want(t, "unknown", set(priv, a(0x1234, nil)), pkcs11.ErrAttributeTypeInvalid)
 	want(t, "private", set(pub, a(pkcs11.AttrPrivate, []byte{1})), pkcs11.ErrAttributeReadOnly)
 	_, err := p.CopyObject(h, pub, nil)
 	want(t, "copy", err, pkcs11.ErrActionProhibited)
