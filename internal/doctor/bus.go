@@ -121,8 +121,9 @@ func (x *examination) holder() (*Finding, bool) {
 				return about(dev, "holder.program", ClassOutOfReach, "program", h.String()), false
 			}
 		}
-		// A program of another user, which this one may not look into.
-		if err != nil && len(holders) == 0 && x.claimed(dev) && x.asked().State != ServiceUp {
+		// A program of another user, which this one may not look into: the service,
+		// if there is one.
+		if s := x.asked().State; err != nil && len(holders) == 0 && x.claimed(dev) && (s == ServiceNone || s == ServiceDead) {
 			return about(dev, "holder.unknown", ClassOutOfReach, "command", "sudo fuser -v "+node(dev)), false
 		}
 	}

@@ -177,6 +177,8 @@ var faults = []struct {
 		m.service = doctor.Service{State: doctor.ServiceDead, Err: errors.New("connection refused")}
 	}, "restart pcscd.socket"},
 	{"service.socket", "the socket's permissions", doctor.ClassOutOfReach, func(m *machine) {
+		delete(m.proc, "100/fd/5") // the service is another user's
+		m.Proc = forbidding{m.proc}
 		m.service = doctor.Service{State: doctor.ServiceDenied, Err: fs.ErrPermission}
 	}, socket},
 	{"service.refused", "the service's policy", doctor.ClassOutOfReach, func(m *machine) {
