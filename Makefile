@@ -65,7 +65,7 @@ cross: ## static programs for every target, with their sizes
 	.ci/cross $(BUILD)
 
 e2e: deps-e2e ## the end-to-end machine: a real kernel under QEMU
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m -v ./e2e ./e2e/embedded ./e2e/pkcs11
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m -v ./e2e ./e2e/embedded ./e2e/pkcs11 ./e2e/panel
 
 bench: deps-e2e ## benchmarks in process, then in the machine beside the stock driver
 	$(GO) test -run '^$$' -bench . -benchmem ./...
@@ -75,6 +75,7 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
 	$(GO) test -race -timeout 30m ./firmware ./bridge -thorough
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
+	$(GO) test -tags e2e -count=$(SOAK) -timeout 0 ./e2e/panel -args -panel.soak
 	.ci/deps e2e/soak-packages.txt
 	$(GO) test -tags "e2e wireshark" -count=1 -run '^TestWireshark' -v ./e2e
 
