@@ -267,7 +267,8 @@ func policies(b *tab) {
 func (b *tab) finished() {
 	b.Helper()
 	done, open := shown("#done, section.dialog[data-over] #problem")+`.length`, shown("section.dialog")+`.length`
-	b.until(done + ` || !` + open)
+	// Between two pages there is neither.
+	b.until(done + ` || document.readyState === "complete" && document.querySelector("#tab-admin") && !` + open)
 	if value[int](b, done) > 0 {
 		b.leave("#ok")
 	}

@@ -54,6 +54,9 @@ var axeScript = sync.OnceValues(func() (string, error) {
 	return fromArchive(file, "package/axe.min.js")
 })
 
+// withoutAxe tells, once, that there is no axe-core and no npm to get it.
+var withoutAxe = sync.OnceFunc(func() { skipped("no npm: axe-core did not look at the panel") })
+
 // fromArchive reads one file of a .tgz.
 func fromArchive(archive, name string) (string, error) {
 	f, err := os.Open(archive)
@@ -84,6 +87,10 @@ type finding struct{ ID, Impact, Help, Where string }
 func (b *tab) axe(name string) {
 	b.Helper()
 	script, err := axeScript()
+	if errors.Is(err, exec.ErrNotFound) {
+		withoutAxe()
+		return
+	}
 	if err != nil {
 		b.Fatal(err)
 	}

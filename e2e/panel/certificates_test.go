@@ -92,6 +92,7 @@ func certificates(b *tab) {
 
 	// The card of the chosen one, with its meaning.
 	b.click("#personal a")
+	b.until(`location.search.startsWith("?c=")`)
 	b.see("#card")
 	b.says("#card-state", b.say("valid"))
 	b.says("#card-key", b.say("nonextract"))

@@ -50,6 +50,7 @@ func TestLayout(t *testing.T) {
 			b.importFile(filepath.Join(others, "head.cer"), "")
 			b.finished()
 			b.click("#personal a")
+			b.until(`location.search.startsWith("?c=")`)
 			b.see("#card")
 			b.look("certificates")
 			b.click("#props")
