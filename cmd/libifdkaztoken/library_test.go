@@ -98,6 +98,20 @@ func testSymbols(t *testing.T, library string) {
 	}
 }
 
+// TestAppleTypes compiles the C with the types that macOS has, which differ in
+// size. More of it cannot be compiled here.
+func TestAppleTypes(t *testing.T) {
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"go", "tool", "cgo", "-objdir", dir, "-importpath", "kaztoken/cmd/libifdkaztoken", "--", "-I.", "ifdh.go"},
+		{"gcc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-D__APPLE__", "-I.", "-I" + dir, "exports.c"},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+}
+
 // TestHost has testdata/host.c load the library as a smart-card service does, with
 // a token in software, once with a log and once without.
 func TestHost(t *testing.T) {
