@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,6 +29,8 @@ const limit = 2 * time.Minute
 
 // built is where TestMain puts what is tested.
 var built struct{ kaztoken, module string }
+
+var bench = flag.Bool("e2e.bench", false, "take the measurements")
 
 func TestMain(m *testing.M) {
 	code, err := runAll(m)
@@ -61,6 +64,8 @@ type desk struct {
 	dir    string
 	socket string
 	env    []string
+
+	service *exec.Cmd
 }
 
 // newDesk starts a service with a new token.
@@ -70,32 +75,48 @@ func newDesk(t *testing.T) *desk {
 	d.socket = filepath.Join(d.dir, "pcsc")
 	d.env = append(os.Environ(),
 		"PCSCLITE_CSOCK_NAME="+d.socket, "HOME="+d.dir, "XDG_CONFIG_HOME=", "XDG_RUNTIME_DIR="+d.dir, "GNUTLS_PIN="+userPIN, "LC_ALL=C.UTF-8",
-		// libp11 prints what it is told of C_Finalize at the end of the program.
 		"OPENSSL_CONF="+d.path("openssl.cnf"))
 	d.write(t, "openssl.cnf", "openssl_conf = init\n[init]\nengines = engines\n[engines]\npkcs11 = pkcs11\n"+
 		"[pkcs11]\nengine_id = pkcs11\nMODULE_PATH = "+built.module+"\ninit = 0\n[req]\ndistinguished_name = dn\n[dn]\n")
 	d.write(t, "pin", userPIN+"\n")
 
-	serve := exec.Command(built.kaztoken, "serve", "--json", "--socket", d.socket, "--virtual", "--virtual-state", d.path("state"))
-	serve.Env = d.env
-	ready := &firstLine{line: make(chan string, 1)}
-	var stderr bytes.Buffer
-	serve.Stdout, serve.Stderr = ready, &stderr
-	if err := serve.Start(); err != nil {
+	d.plug(t)
+	t.Cleanup(func() { d.unplug(t) })
+	return d
+}
+
+// plug starts the service with the token, which has what it had when it was there last.
+func (d *desk) plug(t *testing.T, options ...string) {
+	t.Helper()
+	d.service = exec.Command(built.kaztoken, append([]string{
+		"serve", "--json", "--socket", d.socket, "--virtual", "--virtual-state", d.path("state"),
+	}, options...)...)
+	d.service.Env = d.env
+	log, err := os.OpenFile(d.path("log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		serve.Process.Signal(os.Interrupt)
-		if err := serve.Wait(); err != nil {
-			t.Errorf("kaztoken serve: %v\n%s", err, stderr.Bytes())
-		}
-	})
+	defer log.Close()
+	ready := &firstLine{line: make(chan string, 1)}
+	d.service.Stdout, d.service.Stderr = ready, log
+	if err := d.service.Start(); err != nil {
+		t.Fatal(err)
+	}
 	select {
 	case <-ready.line:
 	case <-time.After(limit):
 		t.Fatal("kaztoken serve is not ready")
 	}
-	return d
+}
+
+// unplug stops the service.
+func (d *desk) unplug(t *testing.T) {
+	t.Helper()
+	d.service.Process.Signal(os.Interrupt)
+	if err := d.service.Wait(); err != nil {
+		log, _ := os.ReadFile(d.path("log"))
+		t.Errorf("kaztoken serve: %v\n%s", err, log)
+	}
 }
 
 // firstLine tells of the first line that is written to it.
