@@ -248,7 +248,12 @@ func (b *tab) until(expression string) {
 // eventually waits for something to hold.
 func (b *tab) eventually(what string, holds func() bool) {
 	b.Helper()
-	deadline := time.NewTimer(*patience)
+	b.within(*patience, what, holds)
+}
+
+func (b *tab) within(limit time.Duration, what string, holds func() bool) {
+	b.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	again := time.NewTicker(15 * time.Millisecond)
 	defer again.Stop()
