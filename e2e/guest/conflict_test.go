@@ -17,9 +17,8 @@ import (
 func startScdaemon(t *testing.T) *dialogue {
 	t.Helper()
 	d := startDialogue(t, "env", "GNUPGHOME="+t.TempDir(), "/usr/lib/gnupg/scdaemon", "--server")
-	d.until(t, "OK ")
+	d.until(t, "ready\n")
 	fmt.Fprintln(d.in, "SERIALNO")
-	d.until(t, "\n")
 	return d
 }
 
@@ -75,7 +74,23 @@ func TestHeldByScdaemon(t *testing.T) {
 	service.until(t, "held by "+holder.String())
 	service.until(t, wayOut)
 	scdaemon.end()
-	if _, _, err := stock(t, k.profile.ProductName, [][]byte{{0x80, 0xEC, 0, 0, 1}}, 0); err != nil {
+	apdu := [][]byte{{0x80, 0xEC, 0, 0, 1}}
+	if _, _, err := stock(t, k.profile.ProductName, apdu, 0); err != nil {
+		t.Error(err)
+	}
+
+	// While the service has the token, GnuPG comes to it through the service, and
+	// leaves the token as it was.
+	scdaemon = startScdaemon(t)
+	scdaemon.until(t, "\n")
+	t.Log(scdaemon.said)
+	var status struct{ Clients []struct{ Program string } }
+	program{path: "./kaztoken"}.json(t, &status, "status")
+	if len(status.Clients) != 1 || status.Clients[0].Program != "scdaemon" {
+		t.Errorf("clients %+v, want scdaemon", status.Clients)
+	}
+	scdaemon.end()
+	if _, _, err := stock(t, k.profile.ProductName, apdu, 0); err != nil {
 		t.Error(err)
 	}
 }
