@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"time"
 )
 
 // AttributeType is a CK_ATTRIBUTE_TYPE.
@@ -145,9 +144,6 @@ func Bool(v bool) []byte {
 	}
 	return []byte{0}
 }
-
-// date gives a CK_DATE: eight digits.
-func date(t time.Time) []byte { return []byte(t.UTC().Format("20060102")) }
 
 // attributes are the values of an object or of a template.
 type attributes map[AttributeType][]byte

@@ -189,6 +189,12 @@ func (m *Module) present(id SlotID) error {
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	open := s.token != nil && !s.token.gone()
+	r.mu.Unlock()
+	if open { // nothing has to be asked
+		return nil
+	}
 	if _, err := r.look(r.ctx); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rsa"
-	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -382,45 +381,4 @@ func rsaAttributes(a attributes, pub *rsa.PublicKey) {
 	if spki, err := x509.MarshalPKIXPublicKey(pub); err == nil {
 		a[AttrPublicKeyInfo] = spki
 	}
-}
-
-// Certificate categories, PKCS #11 v3.0 §4.6.2.
-const (
-	categoryUnspecified = 0
-	categoryUser        = 1
-	categoryAuthority   = 2
-)
-
-// x509Attributes are those that the certificate itself has. One that cannot be
-// read has its value.
-func x509Attributes(a attributes, der []byte, authority bool) {
-	a[AttrValue] = der
-	if der == nil {
-		a[AttrValue] = []byte{}
-	}
-	a[AttrCertificateCategory] = Ulong(categoryUnspecified)
-	for _, t := range []AttributeType{AttrSubject, AttrIssuer, AttrSerialNumber, AttrPublicKeyInfo, AttrStartDate, AttrEndDate} {
-		a[t] = []byte{}
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		return
-	}
-	a[AttrSubject], a[AttrIssuer], a[AttrPublicKeyInfo] = c.RawSubject, c.RawIssuer, c.RawSubjectPublicKeyInfo
-	a[AttrStartDate], a[AttrEndDate] = date(c.NotBefore), date(c.NotAfter)
-	a[AttrCheckValue] = checkValue(der)
-	if n, err := asn1.Marshal(c.SerialNumber); err == nil { // PKCS #11 wants the DER of it
-		a[AttrSerialNumber] = n
-	}
-	a[AttrCertificateCategory] = Ulong(categoryUser)
-	if authority || c.IsCA {
-		a[AttrCertificateCategory] = Ulong(categoryAuthority)
-	}
-}
-
-// checkValue is CKA_CHECK_VALUE of a certificate: the first three bytes of SHA-1
-// of its value (PKCS #11 v3.0 §4.6.2).
-func checkValue(der []byte) []byte {
-	sum := sha1.Sum(der)
-	return sum[:3]
 }
