@@ -58,10 +58,13 @@ func duplicate(fd int) (int, error) {
 }
 
 func (l *socket) read(b []byte, deadline time.Time) (int, error) {
-	// Between two requests nothing is there yet; within one the rest is, or will
-	// be at once.
-	napped := deadline.IsZero()
-	if napped {
+	// Between two requests nothing is there yet. Within one the rest is, or the
+	// program is just about to send it: the library sends a message in two or three
+	// parts. Whoever sleeps then is woken by each of them, and takes the core away
+	// from the program, so it is let go on first.
+	between := deadline.IsZero()
+	yielded, napped := between, between
+	if between {
 		if _, err := nap.Linger(l.fds[:], linger); err != nil {
 			return 0, err
 		}
@@ -77,6 +80,11 @@ func (l *socket) read(b []byte, deadline time.Time) (int, error) {
 			continue
 		case err != syscall.EAGAIN:
 			return 0, os.NewSyscallError("read", err)
+		}
+		if !yielded {
+			yielded = true
+			nap.Yield()
+			continue
 		}
 		if !napped {
 			napped = true
