@@ -55,6 +55,7 @@ const (
 // The token bears the product id of a sister that the stock driver lists.
 func TestMeasureAPDU(t *testing.T) {
 	oneCPU(t)
+	lendProcessor(t)
 	k := newToken(t, ccidsim.RutokenECP)
 	k.plug(t)
 	dev, ifc := k.appear(t)
