@@ -161,7 +161,7 @@ func cc(t *testing.T, name string) string {
 		compiler = "cc"
 	}
 	program := filepath.Join(t.TempDir(), name)
-	out, err := exec.Command(compiler, "-Wall", "-Werror", "-o", program, filepath.Join("testdata", name+".c"), "-ldl").CombinedOutput()
+	out, err := exec.Command(compiler, "-Wall", "-Werror", "-o", program, filepath.Join("testdata", name+".c"), "-ldl", "-lpthread").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -174,7 +174,10 @@ func TestFork(t *testing.T) {
 	m := load(t)
 	m.generate(m.user(), 1024, "k")
 	m.end()
-	if out, err := exec.Command(cc(t, "fork"), library(t)).CombinedOutput(); err != nil {
+	dir, name := filepath.Split(library(t))
+	cmd := exec.Command(cc(t, "fork"), "./"+name)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

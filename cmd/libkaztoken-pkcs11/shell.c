@@ -8,7 +8,9 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -56,6 +58,23 @@ static pid_t home;
 static struct function_list_3_0 *again;
 static pid_t again_in;
 
+#ifdef __linux__
+/* The library's file: a program may leave the directory that it named it from. */
+static char file[PATH_MAX];
+
+static void remember_file(void)
+{
+	Dl_info info;
+
+	if (dladdr(&file, &info) == 0 || realpath(info.dli_fname, file) == NULL)
+		file[0] = 0;
+}
+#else
+static void remember_file(void)
+{
+}
+#endif
+
 static void child(void)
 {
 	home = 0;
@@ -65,6 +84,7 @@ static void child(void)
 __attribute__((constructor)) static void begin(void)
 {
 	home = getpid();
+	remember_file();
 	pthread_atfork(NULL, NULL, child);
 }
 
@@ -83,12 +103,12 @@ static struct function_list_3_0 *loaded_again(void)
 /* copy_of_library gives the library's file as one that the loader does not know. */
 static int copy_of_library(void)
 {
-	Dl_info info;
 	struct stat st;
 	off_t at = 0;
-	int from, to;
+	int from = open(file, O_RDONLY | O_CLOEXEC);
+	int to;
 
-	if (dladdr(&home, &info) == 0 || (from = open(info.dli_fname, O_RDONLY | O_CLOEXEC)) < 0)
+	if (from < 0)
 		return -1;
 	to = memfd_create("libkaztoken-pkcs11", MFD_CLOEXEC);
 	if (to >= 0 && fstat(from, &st) == 0)

@@ -1,11 +1,12 @@
 /*
  * Forks with the module loaded and initialised: the child has to be told at once
  * that it is not, and can sign after its own C_Initialize, and so can its own
- * child; the parent goes on as before.
+ * child; the parent, whose other threads sign all the while, goes on as before.
  *
  * Usage: fork LIBRARY
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,22 +90,45 @@ static void descendant(int depth)
 	expect("C_Finalize anew", CALL(C_Finalize, NULL), 0);
 }
 
+static int stop;
+
+static void *signer(void *key)
+{
+	CK_SESSION_HANDLE session = 0;
+
+	expect("C_OpenSession", CALL(C_OpenSession, 0UL, 4UL, NULL, NULL, &session), 0);
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		sign(session, *(CK_OBJECT_HANDLE *)key);
+	expect("C_CloseSession", CALL(C_CloseSession, session), 0);
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	CK_OBJECT_HANDLE key = 0;
 	CK_SESSION_HANDLE session;
+	pthread_t threads[4];
 
 	alarm(120);
 	if (argc != 2 || (library = dlopen(argv[1], RTLD_NOW)) == NULL) {
 		fprintf(stderr, "%s\n", argc == 2 ? dlerror() : "usage: fork LIBRARY");
 		return 1;
 	}
+	if (chdir("/") != 0) /* as daemons do */
+		return 1;
 	in_child(descendant, 0); /* loaded and not initialised */
 	session = use(&key);
 	sign(session, key);
+	for (int i = 0; i < 4; i++)
+		if (pthread_create(&threads[i], NULL, signer, &key) != 0)
+			return 1;
 	in_child(descendant, 1);
 	sign(session, key);
-	in_child(descendant, 0);
+	for (int i = 0; i < 5; i++)
+		in_child(descendant, 0);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
 	sign(session, key);
 	expect("C_Finalize", CALL(C_Finalize, NULL), 0);
 	return 0;
