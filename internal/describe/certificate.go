@@ -77,7 +77,11 @@ func Certificate(w words.Words, c firmware.Certificate, chosen bool, now time.Ti
 			policies = append(policies, p.String())
 		}
 		s.add(w.Text("cert.policies"), policies...)
-		s.add(w.Text("cert.names"), Names(x)...)
+		var names []string
+		for _, name := range Names(x) {
+			names = append(names, words.Clean(name))
+		}
+		s.add(w.Text("cert.names"), names...)
 	}
 	s.add("ID", fmt.Sprintf("%X", c.ID))
 	s.add(w.Text("cert.fingerprint"), fmt.Sprintf("%X", sha256.Sum256(c.DER)))
@@ -138,19 +142,14 @@ func Purposes(x *x509.Certificate) []string {
 	return all
 }
 
-// Names lists the alternative names of the subject.
+// Names lists the alternative names of the subject, as the certificate has them.
 func Names(x *x509.Certificate) []string {
-	var all []string
-	for _, list := range [][]string{x.DNSNames, x.EmailAddresses} {
-		for _, name := range list {
-			all = append(all, words.Clean(name))
-		}
-	}
+	all := append(append([]string{}, x.DNSNames...), x.EmailAddresses...)
 	for _, ip := range x.IPAddresses {
 		all = append(all, ip.String())
 	}
 	for _, u := range x.URIs {
-		all = append(all, words.Clean(u.String()))
+		all = append(all, u.String())
 	}
 	return all
 }

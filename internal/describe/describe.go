@@ -91,7 +91,7 @@ func Format(s firmware.State) string {
 }
 
 // KeyAlgorithm names the algorithm of a key pair on the token.
-func KeyAlgorithm(k firmware.Key) string { return withBits(k.Algorithm, k.Bits) }
+func KeyAlgorithm(k firmware.Key) string { return WithBits(k.Algorithm, k.Bits) }
 
 // Algorithm names the algorithm of a certificate's key. One that nobody here
 // knows has its identifier, and is no reason to call the certificate bad.
@@ -99,10 +99,11 @@ func Algorithm(w words.Words, a kzpki.Algorithm) string {
 	if a.Family == kzpki.FamilyOther {
 		return OrDash(a.String())
 	}
-	return withBits(w.Text(words.Key(a.Family.Key())), a.Bits)
+	return WithBits(w.Text(words.Key(a.Family.Key())), a.Bits)
 }
 
-func withBits(name string, bits int) string {
+// WithBits joins the name of an algorithm and the bits of a key, 0 if unknown.
+func WithBits(name string, bits int) string {
 	if bits > 0 {
 		return fmt.Sprintf("%s %d", name, bits)
 	}

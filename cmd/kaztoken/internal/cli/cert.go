@@ -10,6 +10,7 @@ import (
 
 	"kaztoken/firmware"
 	"kaztoken/internal/certfile"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/kzpki"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/words"
@@ -127,8 +128,8 @@ func (a *app) printCerts(title words.Key, certs []firmware.Certificate, first in
 			expires = a.words.Date(c.X509.NotAfter)
 		}
 		m := kzpki.Describe(c.X509)
-		t.row(mark, fmt.Sprint(first+i+1), labelOr(c.Label, c.ID), expires, a.words.Text(shortValidity(m.Validity(a.Now()))),
-			algorithmWords(a.words, m.Algorithm), fmt.Sprintf("%X", c.ID))
+		t.row(mark, fmt.Sprint(first+i+1), labelOr(c.Label, c.ID), expires, a.words.Text(describe.ShortValidity(m.Validity(a.Now()))),
+			describe.Algorithm(a.words, m.Algorithm), fmt.Sprintf("%X", c.ID))
 	}
 	fmt.Fprintf(a.Out, "%s (%d)\n", a.words.Text(title), len(certs))
 	return t.print(a.Out)

@@ -5,61 +5,19 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/kzpki"
-	"kaztoken/internal/words"
 )
-
-// shortValidity is a validity in a list.
-func shortValidity(v kzpki.Validity) words.Key {
-	switch v {
-	case kzpki.NotYetValid:
-		return "state.early"
-	case kzpki.Valid:
-		return "state.valid"
-	case kzpki.Expired:
-		return "state.expired"
-	}
-	return "unknown"
-}
-
-// algorithmWords names the algorithm of a certificate's key. One that nobody
-// here knows has its identifier, and is no reason to call the certificate bad.
-func algorithmWords(w words.Words, algo kzpki.Algorithm) string {
-	if algo.Family == kzpki.FamilyOther {
-		return orDash(algo.String())
-	}
-	return algorithm{w.Text(words.Key(algo.Family.Key())), algo.Bits}.String()
-}
-
-// algorithm is the name of a key's algorithm and its bits, 0 if unknown.
-type algorithm struct {
-	name string
-	bits int
-}
-
-func (a algorithm) String() string {
-	if a.bits > 0 {
-		return fmt.Sprintf("%s %d", a.name, a.bits)
-	}
-	return a.name
-}
 
 // keyUsages are the bits of x509.KeyUsage, in their order from bit 0.
 var keyUsages = []string{
 	"digitalSignature", "contentCommitment", "keyEncipherment", "dataEncipherment", "keyAgreement",
 	"certSign", "crlSign", "encipherOnly", "decipherOnly",
-}
-
-// usageWords are their names in the catalogue.
-var usageWords = []words.Key{
-	"usage.digitalSignature", "usage.contentCommitment", "usage.keyEncipherment", "usage.dataEncipherment", "usage.keyAgreement",
-	"usage.certSign", "usage.crlSign", "usage.encipherOnly", "usage.decipherOnly",
 }
 
 // certJSON is one certificate in every JSON output.
@@ -140,36 +98,12 @@ func (a *app) certOf(number int, c firmware.Certificate, chosen []byte) certJSON
 			j.KeyUsage = append(j.KeyUsage, name)
 		}
 	}
-	j.Purposes = append(j.Purposes, purposesOf(x)...)
+	j.Purposes = append(j.Purposes, describe.Purposes(x)...)
 	for _, p := range x.Policies {
 		j.Policies = append(j.Policies, p.String())
 	}
-	j.Names = append(j.Names, namesOf(x)...)
+	j.Names = append(j.Names, describe.Names(x)...)
 	return j
-}
-
-// purposesOf lists the extended key usages, dotted (RFC 5280 §4.2.1.12).
-func purposesOf(x *x509.Certificate) []string {
-	var all []string
-	for _, u := range x.ExtKeyUsage {
-		all = append(all, u.OID().String())
-	}
-	for _, u := range x.UnknownExtKeyUsage {
-		all = append(all, u.String())
-	}
-	return all
-}
-
-// namesOf lists the alternative names of the subject.
-func namesOf(x *x509.Certificate) []string {
-	all := append(append([]string{}, x.DNSNames...), x.EmailAddresses...)
-	for _, ip := range x.IPAddresses {
-		all = append(all, ip.String())
-	}
-	for _, u := range x.URIs {
-		all = append(all, u.String())
-	}
-	return all
 }
 
 func (a *app) certShowCommand() *cobra.Command {
@@ -222,85 +156,5 @@ func (a *app) certShow(ctx context.Context, t *token, selector string) error {
 	if a.json {
 		return a.printJSON(j, "  ")
 	}
-	return a.printCert(c.Certificate, j)
-}
-
-// printCert describes a certificate to a person: what it is for, then what is in
-// it.
-func (a *app) printCert(c firmware.Certificate, j certJSON) error {
-	w := a.words
-	m := kzpki.Describe(c.X509)
-	var s sheet
-	s.line(w.Text("cert.label"), orDash(j.Label))
-	s.line(w.Text("col.state"), w.Text(words.Key(m.Validity(a.Now()).Key())))
-	if c.Key != nil {
-		s.line("", w.Text("nonextract"))
-	}
-	if c.Authority {
-		s.line("", w.Text("cert.authority"))
-	}
-	if j.Default {
-		s.line("", w.Text("cert.chosen"))
-	}
-	if m.NCA {
-		s.line("", w.Text("cert.nca"))
-		a.printMeaning(&s, m)
-	}
-	if x := c.X509; x != nil {
-		s.line(w.Text("cert.subject"), attributes(rdnsOf(x.RawSubject))...)
-		s.line(w.Text("cert.issuer"), attributes(rdnsOf(x.RawIssuer))...)
-		s.line(w.Text("cert.serial"), j.Serial)
-		s.line(w.Text("cert.validity"), w.DateTime(x.NotBefore.UTC()), w.DateTime(x.NotAfter.UTC()))
-		s.line(w.Text("cert.key"), algorithmWords(w, m.Algorithm))
-		s.line(w.Text("cert.signature"), j.Signature)
-		var usages []string
-		for i, k := range usageWords {
-			if x.KeyUsage&(1<<i) != 0 {
-				usages = append(usages, w.Text(k))
-			}
-		}
-		s.line(w.Text("cert.usage"), orDash(strings.Join(usages, ", ")))
-		s.line(w.Text("cert.extended"), j.Purposes...)
-		var policies []string
-		for _, p := range m.Policies {
-			policies = append(policies, w.Text(words.Key(p.Key())))
-		}
-		s.line(w.Text("cert.policies"), append(policies, j.Policies...)...)
-		s.line(w.Text("cert.names"), j.Names...)
-	}
-	s.line("ID", j.ID)
-	s.line(w.Text("cert.fingerprint"), j.SHA256)
-	s.line(w.Text("col.size"), w.Text("bytes", "n", j.Size))
-	return s.print(a.Out)
-}
-
-// printMeaning says what a certificate of Kazakhstan's National CA is for.
-func (a *app) printMeaning(s *sheet, m kzpki.Meaning) {
-	w := a.words
-	s.line(w.Text("cert.field.purpose"), w.Text(words.Key(m.Purpose.Key())))
-	s.line(w.Text("cert.field.holder"), w.Text(words.Key(m.Holder.Key())))
-	var roles []string
-	for _, r := range m.Roles {
-		roles = append(roles, w.Text(words.Key(r.Key())))
-	}
-	s.line(w.Text("cert.field.roles"), roles...)
-	for _, f := range []struct {
-		label words.Key
-		value string
-	}{{"cert.field.name", m.Name.Full()}, {"cert.field.organisation", m.Organisation}} {
-		if f.value != "" {
-			s.line(w.Text(f.label), kzpki.Display(f.value))
-		}
-	}
-	for _, f := range []struct {
-		label words.Key
-		value kzpki.Number
-	}{{"cert.field.iin", m.IIN}, {"cert.field.bin", m.BIN}} {
-		switch text := kzpki.Display(f.value.Text); {
-		case f.value.WellFormed:
-			s.line(w.Text(f.label), text)
-		case text != "":
-			s.line(w.Text(f.label), fmt.Sprintf("%s (%s)", text, w.Text("cert.field.malformed")))
-		}
-	}
+	return printSheet(a.Out, describe.Certificate(a.words, c.Certificate, j.Default, a.Now()))
 }

@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -55,32 +55,6 @@ type findingJSON struct {
 	Repairable bool   `json:"repairable"`
 }
 
-// findingWord names a kind of finding in JSON and in the catalogue's choices.
-func findingWord(k firmware.FindingKind) string {
-	switch k {
-	case firmware.FindingHalfFormatted:
-		return "half_formatted"
-	case firmware.FindingLeftoverFile:
-		return "leftover_file"
-	case firmware.FindingLeftoverKey:
-		return "leftover_key"
-	case firmware.FindingUnlistedKey:
-		return "unlisted_key"
-	case firmware.FindingMissingFile:
-		return "missing_file"
-	case firmware.FindingDamagedDirectory:
-		return "damaged_directory"
-	case firmware.FindingNameDiffers:
-		return "name_differs"
-	case firmware.FindingNotInDIR:
-		return "not_in_dir"
-	}
-	return k.String()
-}
-
-// harmless findings are told and are no failure.
-func harmless(k firmware.FindingKind) bool { return k == firmware.FindingNameDiffers }
-
 func (a *app) check(ctx context.Context, t *token, l *loginFlags, q *confirmation, repair bool) error {
 	found, err := t.Check(ctx)
 	if err != nil {
@@ -120,11 +94,7 @@ func (a *app) findingLines(found []firmware.Finding) []string {
 		if f.Kind == firmware.FindingHalfFormatted {
 			continue // the error says it
 		}
-		line := fmt.Sprintf("%s: %v", a.words.Text("finding", "kind", findingWord(f.Kind)), f.Path)
-		if f.Label != "" {
-			line += " " + f.Label
-		}
-		lines = append(lines, line)
+		lines = append(lines, describe.Finding(a.words, f))
 	}
 	return lines
 }
@@ -134,10 +104,10 @@ func (a *app) tellFindings(t *token, found []firmware.Finding, repaired bool) er
 	left := 0
 	list := []findingJSON{}
 	for _, f := range found {
-		if !harmless(f.Kind) {
+		if !describe.Harmless(f.Kind) {
 			left++
 		}
-		j := findingJSON{Kind: findingWord(f.Kind), Path: f.Path.String(), Label: f.Label, Repairable: f.Repairable}
+		j := findingJSON{Kind: describe.FindingKind(f.Kind), Path: f.Path.String(), Label: f.Label, Repairable: f.Repairable}
 		if f.Directory != 0 {
 			j.Directory = f.Directory.String()
 		}

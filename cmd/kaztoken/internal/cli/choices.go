@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/internal/pinpolicy"
 	"kaztoken/internal/settings"
@@ -82,22 +83,9 @@ func (a *app) judge(pin []byte) error {
 		return &host.HintError{Err: err, Hint: "hint.settings", Values: []any{"file", a.settingsPath}}
 	}
 	if w != 0 {
-		a.warn("warn.pin.weak", "why", weaknessWord(w))
+		a.warn("warn.pin.weak", "why", describe.Weakness(w))
 	}
 	return nil
-}
-
-// weaknessWord is a weakness as the catalogue's choices name it.
-func weaknessWord(w pinpolicy.Weakness) string {
-	switch w {
-	case pinpolicy.Default:
-		return "default"
-	case pinpolicy.Repeated:
-		return "repeated"
-	case pinpolicy.Sequence:
-		return "sequence"
-	}
-	return "onekind"
 }
 
 // tooShort reports that a new PIN has fewer characters than the settings ask for.

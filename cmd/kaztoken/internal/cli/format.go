@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/pinpolicy"
 	"kaztoken/internal/words"
 )
@@ -70,7 +71,7 @@ the token until it is done; if it happened, format again.
 
 func policyNamed(s string) (firmware.Policy, error) {
 	for _, p := range []firmware.Policy{firmware.PolicyUser, firmware.PolicyAdmin, firmware.PolicyBoth} {
-		if policyWord(p) == s {
+		if describe.Policy(p) == s {
 			return p, nil
 		}
 	}
@@ -154,7 +155,7 @@ func (a *app) format(ctx context.Context, t *token, f *formatFlags, policy firmw
 		Name      string `json:"name"`
 		ID        string `json:"id"`
 		Policy    string `json:"policy"`
-	}{true, o.Name, fieldWords(words.For(words.English), i.ID, tokenID), policyWord(policy)})
+	}{true, o.Name, describe.Field(words.For(words.English), i.ID, describe.TokenID), describe.Policy(policy)})
 }
 
 // loginToFormat logs the administrator in, which the card itself does not ask

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"kaztoken/ccid"
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/internal/words"
 )
@@ -68,7 +68,7 @@ func (a *app) info(ctx context.Context, reader bool) error {
 	if failure != nil && (h.Err() != nil || ctx.Err() != nil) {
 		return failure
 	}
-	i := describe(ctx, h)
+	i := describeReader(ctx, h)
 	if failure != nil {
 		i.Error = failure.Error()
 	} else if a.json {
@@ -141,12 +141,12 @@ func (a *app) askWindow(ctx context.Context, h *host.Token) (*windowJSON, error)
 		return nil, err
 	}
 	w := &windowJSON{
-		Format: formatWord(i.State), Reader: h.Name,
+		Format: describe.Format(i.State), Reader: h.Name,
 		Name: fieldOf(i.Name, same), Model: fieldOf(i.Model, same),
-		ID:      fieldOf(i.ID, func(id uint64) any { return tokenID(id) }),
+		ID:      fieldOf(i.ID, func(id uint64) any { return describe.TokenID(id) }),
 		Version: fieldOf(i.Version, same), TotalMemory: fieldOf(i.TotalMemory, same), FreeMemory: fieldOf(i.FreeMemory, same),
 		AvailableMemory: fieldOf(i.AvailableMemory, same), Firmware: fieldOf(i.Firmware, same), Manufacturer: fieldOf(i.Manufacturer, same),
-		Policy:   fieldOf(i.UserPINPolicy, func(p firmware.Policy) any { return policyWord(p) }),
+		Policy:   fieldOf(i.UserPINPolicy, func(p firmware.Policy) any { return describe.Policy(p) }),
 		UTF8PINs: fieldOf(i.UTF8PINs, same),
 		RSABits:  fieldOf(i.RSABits, func(r firmware.Range) any { return rangeJSON{r.Min, r.Max} }),
 	}
@@ -161,89 +161,14 @@ func (a *app) askWindow(ctx context.Context, h *host.Token) (*windowJSON, error)
 	return w, nil
 }
 
-// formatWord names how a token is formatted, in JSON and in the catalogue's
-// choices.
-func formatWord(s firmware.State) string {
-	switch s {
-	case firmware.StatePKCS15:
-		return "pkcs15"
-	case firmware.StateVendor:
-		return "vendor"
-	case firmware.StateHalf:
-		return "half"
-	case firmware.StateWiped:
-		return "wiped"
-	}
-	return s.String()
-}
-
 // window prints the information window.
 func (a *app) window(ctx context.Context, t *token) error {
 	i, err := t.Info(ctx)
 	if err != nil {
 		return err
 	}
-	w := a.words
-	size := func(n int) string { return w.Text("bytes", "n", n) }
-	word := func(s string) string { return s }
-	var s sheet
-	s.line(w.Text("name"), fieldWords(w, i.Name, word))
-	s.line(w.Text("info.model"), fieldWords(w, certain(i.Model), word))
-	s.line(w.Text("info.reader"), t.host.Name)
-	s.line(w.Text("info.id"), fieldWords(w, i.ID, func(id uint64) string { return fmt.Sprintf("0x%s (%010d)", tokenID(id), id) }))
-	s.line(w.Text("info.version"), fieldWords(w, i.Version, word))
-	s.line(w.Text("info.total"), fieldWords(w, i.TotalMemory, size))
-	s.line(w.Text("info.free"), fieldWords(w, i.FreeMemory, size))
-	s.line(w.Text("info.available"), fieldWords(w, i.AvailableMemory, size))
-	s.line(w.Text("info.firmware"), fieldWords(w, i.Firmware, word))
-	s.line(w.Text("policy"), fieldWords(w, i.UserPINPolicy, func(p firmware.Policy) string {
-		return w.Text("info.policy.value", "policy", policyWord(p))
-	}))
-	s.line(w.Text("info.utf8"), fieldWords(w, certain(i.UTF8PINs), func(ok bool) string {
-		if !ok {
-			return w.Text("no")
-		}
-		return w.Text("info.possible")
-	}))
-	s.line(w.Text("info.rsa"), fieldWords(w, certain(i.RSABits), func(r firmware.Range) string {
-		return w.Text("info.rsa.value", "min", r.Min, "max", r.Max)
-	}))
-	// Properties of Windows' own software, which the guide's window shows.
-	s.line(w.Text("info.mscsp"), w.Text("info.windows"))
-	s.line(w.Text("info.rdp"), w.Text("info.windows"))
-	s.line(w.Text("info.format"), w.Text("info.format.value", "state", formatWord(i.State)))
-	for _, p := range []struct {
-		role   firmware.Role
-		status firmware.Field[firmware.PINStatus]
-	}{{firmware.User, i.User}, {firmware.Admin, i.Admin}} {
-		s.line(w.Text("pin.title", "role", roleWord(p.role)), fieldWords(w, p.status, a.pinWords))
-	}
-	return s.print(a.Out)
+	return printSheet(a.Out, describe.Window(a.words, i, t.host.Name))
 }
-
-// certain takes a property of the model for one of the token, where every token
-// of the model has it.
-func certain[T any](f firmware.Field[T]) firmware.Field[T] {
-	if f.Source == firmware.SourceNominal {
-		f.Source = firmware.SourceToken
-	}
-	return f
-}
-
-// fieldWords spells a field: unknown, or its value, with a mark if it is the
-// model's and not this token's.
-func fieldWords[T any](w words.Words, f firmware.Field[T], spell func(T) string) string {
-	switch f.Source {
-	case firmware.SourceUnknown:
-		return w.Text("unknown")
-	case firmware.SourceNominal:
-		return w.Text("info.nominal", "value", spell(f.Value))
-	}
-	return spell(f.Value)
-}
-
-// tokenID spells a token's number as the vendor's panel does.
-func tokenID(id uint64) string { return fmt.Sprintf("%08X", id) }
 
 // identify gives a token's name and number, as far as they can be read, for a
 // person who has to recognise it.
@@ -252,7 +177,7 @@ func (a *app) identify(ctx context.Context, t *token) (name, id string, err erro
 	if err != nil {
 		return "", "", err
 	}
-	return fieldWords(a.words, i.Name, func(s string) string { return s }), fieldWords(a.words, i.ID, tokenID), nil
+	return describe.Field(a.words, i.Name, words.Clean), describe.Field(a.words, i.ID, describe.TokenID), nil
 }
 
 // serialOf is the token's number in eight bytes, if the token tells it.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/words"
 )
 
@@ -123,8 +124,7 @@ func (a *app) printKeys(title words.Key, keys []keyJSON) error {
 		if k.Local {
 			origin = a.words.Text("origin.local")
 		}
-		algo := algorithm{k.Algorithm, k.Bits}
-		t.row("", fmt.Sprint(k.Number), labelOr(k.Label, k.ID), algo.String(), fmt.Sprint(k.Certificates), origin, k.ID)
+		t.row("", fmt.Sprint(k.Number), labelOr(k.Label, k.ID), describe.WithBits(k.Algorithm, k.Bits), fmt.Sprint(k.Certificates), origin, k.ID)
 	}
 	fmt.Fprintf(a.Out, "%s (%d)\n", a.words.Text(title), len(keys))
 	return t.print(a.Out)
@@ -287,7 +287,7 @@ have been deleted)`,
 				}
 				var lines []string
 				for _, k := range chosen {
-					lines = append(lines, strings.TrimSpace(algorithm{k.Algorithm, k.Bits}.String()+" "+keyNames(k).String()))
+					lines = append(lines, strings.TrimSpace(describe.KeyAlgorithm(k)+" "+keyNames(k).String()))
 				}
 				if err := a.confirm(ctx, &q, t, lines, "ask.keys"); err != nil {
 					return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/usb"
 )
@@ -122,16 +123,9 @@ func (a *app) list(ctx context.Context) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tUSB ID\tPORT\tADDRESS\tACCESS")
 	for _, t := range all {
-		fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%s\n", t.Name, idOf(t.Device), orDash(t.Device.Port), addressOf(t.Device), access(t))
+		fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%s\n", t.Name, idOf(t.Device), describe.OrDash(t.Device.Port), addressOf(t.Device), access(t))
 	}
 	return w.Flush()
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // idOf spells vendor and product.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 )
 
 const objectList = "kaztoken object list"
@@ -95,7 +96,7 @@ func (a *app) printObjects(objects []firmware.Object) error {
 		if o.Size >= 0 {
 			size = a.words.Text("bytes", "n", o.Size)
 		}
-		t.row("", fmt.Sprint(i+1), orDash(o.Label), orDash(o.Application), size, access)
+		t.row("", fmt.Sprint(i+1), describe.OrDash(o.Label), describe.OrDash(o.Application), size, access)
 	}
 	fmt.Fprintf(a.Out, "%s (%d)\n", a.words.Text("list.objects"), len(objects))
 	return t.print(a.Out)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 )
 
 func (a *app) pinCommand() *cobra.Command {
@@ -84,7 +85,7 @@ func (a *app) pinStatus(ctx context.Context, t *token) error {
 	}
 	var s sheet
 	for _, p := range []firmware.PINStatus{user, admin} {
-		s.line(a.words.Text("pin.title", "role", roleWord(p.Role)), a.pinWords(p))
+		s.line(a.words.Text("pin.title", "role", describe.Role(p.Role)), describe.PIN(a.words, p))
 	}
 	return s.print(a.Out)
 }
@@ -96,23 +97,6 @@ func unformatted(t *token, err error) error {
 		return &firmware.StateError{Op: firmware.OpLogin, State: s}
 	}
 	return err
-}
-
-// pinWords spells the state of a PIN.
-func (a *app) pinWords(p firmware.PINStatus) string {
-	text := a.words.Text("unknown")
-	switch {
-	case p.Blocked:
-		text = a.words.Text("pin.blocked")
-	case p.Left >= 0 && p.Max >= 0:
-		text = a.words.Text("pin.tries", "left", p.Left, "max", p.Max)
-	case p.Left >= 0:
-		text = a.words.Text("pin.left", "n", p.Left)
-	}
-	if p.MinLength >= 0 {
-		text += ", " + a.words.Text("pin.length", "min", p.MinLength, "max", p.MaxLength)
-	}
-	return text
 }
 
 func (a *app) pinVerifyCommand() *cobra.Command {
@@ -140,7 +124,7 @@ with exit code 4.
 				if err != nil {
 					return err
 				}
-				a.say("done.verify", "role", roleWord(role))
+				a.say("done.verify", "role", describe.Role(role))
 				return a.report(struct {
 					Role     string `json:"role"`
 					Verified bool   `json:"verified"`
@@ -206,7 +190,7 @@ The new PIN is typed twice, or read from --new-pin-file or --new-pin-fd.
 				if err := t.ChangePIN(ctx, target, pin.Bytes()); err != nil {
 					return err
 				}
-				a.say("done.change", "role", roleWord(target))
+				a.say("done.change", "role", describe.Role(target))
 				return a.report(struct {
 					Whose   string `json:"whose"`
 					By      string `json:"by"`

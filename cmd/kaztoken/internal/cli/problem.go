@@ -11,6 +11,7 @@ import (
 	"kaztoken/ccid"
 	"kaztoken/firmware"
 	"kaztoken/internal/certfile"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/internal/pinpolicy"
@@ -76,7 +77,7 @@ var commonProblems = []problem{
 	},
 	{
 		is: as[*pinpolicy.Error], exit: exitNotAllowed, message: "error.pin.weak",
-		values: from(func(e *pinpolicy.Error) []any { return []any{"why", weaknessWord(e.Weakness)} }),
+		values: from(func(e *pinpolicy.Error) []any { return []any{"why", describe.Weakness(e.Weakness)} }),
 	},
 	{
 		is: as[*firmware.PINLengthError], exit: exitNotAllowed, message: "error.pin.length",
@@ -89,7 +90,7 @@ var commonProblems = []problem{
 	{is: as[*firmware.PolicyError], exit: exitNotAllowed, message: "error.policy", values: policyValues},
 	{
 		is: as[*firmware.RoleError], exit: exitNotAllowed, message: "error.role",
-		values: from(func(e *firmware.RoleError) []any { return []any{"role", roleWord(e.Need)} }),
+		values: from(func(e *firmware.RoleError) []any { return []any{"role", describe.Role(e.Need)} }),
 	},
 	{is: state(firmware.StateVendor), exit: exitNotAllowed, message: "error.state.vendor", hint: "hint.vendor"},
 	{is: state(firmware.StateHalf), exit: exitNotAllowed, message: "error.state.half", hint: "hint.format"},
@@ -255,7 +256,7 @@ func blocked(r firmware.Role) func(error) bool {
 	}
 }
 
-var pinValues = from(func(e *firmware.PINError) []any { return []any{"role", roleWord(e.Role), "n", e.Left} })
+var pinValues = from(func(e *firmware.PINError) []any { return []any{"role", describe.Role(e.Role), "n", e.Left} })
 
 func policyKnown(err error) bool {
 	var e *firmware.PolicyError
@@ -263,21 +264,8 @@ func policyKnown(err error) bool {
 }
 
 var policyValues = from(func(e *firmware.PolicyError) []any {
-	return []any{"role", roleWord(e.Role), "policy", policyWord(e.Policy)}
+	return []any{"role", describe.Role(e.Role), "policy", describe.Policy(e.Policy)}
 })
-
-// policyWord is a policy as the catalogue's choices and JSON name it.
-func policyWord(p firmware.Policy) string {
-	switch p {
-	case firmware.PolicyAdmin:
-		return "admin"
-	case firmware.PolicyUser:
-		return "user"
-	case firmware.PolicyBoth:
-		return "both"
-	}
-	return "unknown"
-}
 
 // violationWord is what is wrong with a name, as the catalogue's choices name
 // it.

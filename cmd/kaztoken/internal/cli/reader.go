@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"kaztoken/ccid"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/internal/iso7816"
 	"kaztoken/usb"
@@ -56,8 +57,8 @@ type readerJSON struct {
 	Display          string    `json:"display"`
 }
 
-// describe tells what is known of a reader and its slot.
-func describe(ctx context.Context, t *host.Token) infoJSON {
+// describeReader tells what is known of a reader and its slot.
+func describeReader(ctx context.Context, t *host.Token) infoJSON {
 	i := infoJSON{
 		Name: t.Name, Index: t.Index, Backend: t.Backend, Driver: t.Driver, USB: usbIfKnown(t.Describe(ctx)),
 		Slot: slotOf(t.Slot()), ATRWords: append([]string{}, t.Slot().ATR.Describe()...),
@@ -162,10 +163,10 @@ func printReader(w io.Writer, t *host.Token, i infoJSON) error {
 // printUSB prints the device.
 func printUSB(line func(name string, values ...string), u *usbJSON) {
 	line("USB id", fmt.Sprintf("%s:%s, release %s", u.Vendor, u.Product, u.Release))
-	line("Manufacturer", orDash(u.Manufacturer))
-	line("Product", orDash(u.ProductName))
-	line("Serial number", orDash(u.Serial))
-	line("Port", orDash(u.Port))
+	line("Manufacturer", describe.OrDash(u.Manufacturer))
+	line("Product", describe.OrDash(u.ProductName))
+	line("Serial number", describe.OrDash(u.Serial))
+	line("Port", describe.OrDash(u.Port))
 	if u.Bus != 0 {
 		line("Address", fmt.Sprintf("bus %d, device %d", u.Bus, u.Address))
 	}
@@ -180,12 +181,12 @@ func printInterface(line func(name string, values ...string), t *host.Token, i i
 	line("Exchange", fmt.Sprintf("%s level, messages of up to %d bytes", i.Reader.Level, i.Reader.MaxMessageLength))
 	line("Features", append([]string{i.Reader.Features}, i.Reader.FeatureWords...)...)
 	line("Protocols", strings.Join(i.Reader.Protocols, ", "))
-	line("Voltages", orDash(strings.Join(i.Reader.Voltages, ", ")))
+	line("Voltages", describe.OrDash(strings.Join(i.Reader.Voltages, ", ")))
 	line("Clock", span(i.Reader.ClockKHz, "kHz"))
 	line("Bit rate", span(i.Reader.BitRate, "bit/s"))
 	line("IFSD", fmt.Sprintf("up to %d bytes", i.Reader.MaxIFSD))
-	line("PIN pad", orDash(strings.Join(i.Reader.PINPad, ", ")))
-	line("Display", orDash(i.Reader.Display))
+	line("PIN pad", describe.OrDash(strings.Join(i.Reader.PINPad, ", ")))
+	line("Display", describe.OrDash(i.Reader.Display))
 }
 
 // endpoints spells which pipes an interface has.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kaztoken/firmware"
 	"kaztoken/internal/secret"
 	"kaztoken/internal/words"
 )
@@ -192,15 +191,4 @@ func (a *app) askSecret(ctx context.Context, s *secretFlags, twice bool, prompt 
 		return nil, err
 	}
 	return b, nil
-}
-
-// roleWord is a role as the catalogue's choices name it.
-func roleWord(r firmware.Role) string {
-	switch r {
-	case firmware.Admin:
-		return "admin"
-	case firmware.User:
-		return "user"
-	}
-	return "any"
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"kaztoken/internal/describe"
 	"kaztoken/internal/words"
 )
 
@@ -36,6 +37,15 @@ func (s *sheet) print(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printSheet prints a description as it is put into words for panel and commands.
+func printSheet(w io.Writer, lines describe.Sheet) error {
+	var s sheet
+	for _, l := range lines {
+		s.line(l.Label, l.Values...)
+	}
+	return s.print(w)
 }
 
 // table is a list with a head. All cells are cleaned.

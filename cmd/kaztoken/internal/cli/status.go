@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/bridge"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/internal/words"
 )
@@ -95,7 +96,7 @@ func (a *app) printReport(r host.Report) error {
 		if d.Power {
 			power = "on"
 		}
-		line(d.Name, cardWord(d), power, protocolWord(d.Protocol), orDash(strings.ReplaceAll(d.ATR, " ", "")), d.Waiting)
+		line(d.Name, cardWord(d), power, protocolWord(d.Protocol), describe.OrDash(strings.ReplaceAll(d.ATR, " ", "")), d.Waiting)
 	}
 	held := false
 	for _, d := range r.Readers {
@@ -162,7 +163,7 @@ func process(h bridge.Holder) string {
 	if h.PID == 0 {
 		return "?"
 	}
-	return fmt.Sprintf("%s (pid %d)", orDash(h.Program), h.PID)
+	return fmt.Sprintf("%s (pid %d)", describe.OrDash(h.Program), h.PID)
 }
 
 func user(h bridge.Holder) string {

@@ -225,18 +225,6 @@ func rdnsOf(raw []byte) pkix.RDNSequence {
 	return name
 }
 
-// attributes spells a name for a person, an attribute to a string, in the order
-// of the sequence.
-func attributes(name pkix.RDNSequence) []string {
-	var all []string
-	for _, set := range name {
-		for _, a := range set {
-			all = append(all, attributeName(a.Type)+"="+attributeText(a.Value))
-		}
-	}
-	return all
-}
-
 // formatSubject writes a name as RFC 4514 does, so that parseSubject reads it.
 func formatSubject(name pkix.RDNSequence) string {
 	var b strings.Builder

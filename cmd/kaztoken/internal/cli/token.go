@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/describe"
 	"kaztoken/internal/host"
 	"kaztoken/internal/secret"
 )
@@ -115,9 +116,9 @@ func (a *app) login(ctx context.Context, t *token, r firmware.Role, l *loginFlag
 			return none, &firmware.PINError{Role: r, Left: 1, Err: firmware.ErrLastTry}
 		}
 	} else if s.Left > 0 && s.Left <= few {
-		a.warn("ask.left", "role", roleWord(r), "n", s.Left)
+		a.warn("ask.left", "role", describe.Role(r), "n", s.Left)
 	}
-	pin, err := a.askSecret(ctx, &l.pin, false, "ask.pin", "role", roleWord(r))
+	pin, err := a.askSecret(ctx, &l.pin, false, "ask.pin", "role", describe.Role(r))
 	if err != nil {
 		return none, err
 	}
@@ -150,7 +151,7 @@ func (a *app) askLastTry(ctx context.Context) (ok bool, err error) {
 // newPIN gets a new PIN that the settings allow, typed twice if it is typed. The
 // caller wipes it.
 func (a *app) newPIN(ctx context.Context, f *secretFlags, whose firmware.Role) (*secret.Bytes, error) {
-	pin, err := a.askSecret(ctx, f, true, "ask.newpin", "role", roleWord(whose))
+	pin, err := a.askSecret(ctx, f, true, "ask.newpin", "role", describe.Role(whose))
 	if err != nil {
 		return nil, err
 	}
