@@ -56,11 +56,10 @@ func silentUpdate(session C.CK_SESSION_HANDLE, in *C.CK_BYTE, inLen C.CK_ULONG, 
 		if n == nil {
 			return pkcs11.ErrArgumentsBad
 		}
-		if p != nil { // else it is asked for the length alone
-			err = f(pkcs11.SessionHandle(session), part)
-		} else {
-			_, err = module.GetSessionInfo(pkcs11.SessionHandle(session))
+		if p == nil { // it is asked for the length alone
+			part = nil
 		}
+		err = f(pkcs11.SessionHandle(session), part)
 		if err == nil {
 			*n = 0
 		}

@@ -366,13 +366,13 @@ static void objects(CK_SESSION_HANDLE s, CK_SESSION_HANDLE ro, CK_OBJECT_HANDLE 
 {
 	CK_BYTE *two = edge(2), yes = 1;
 	CK_ULONG n, class = 0, *one = edge(sizeof *one);
-	CK_OBJECT_HANDLE o, p;
+	CK_OBJECT_HANDLE o = NONE, p;
 	CK_MECHANISM pair = {0, NULL, 0};
 	CK_ATTRIBUTE *a = edge(2 * sizeof *a); /* ends where memory does */
-	CK_ATTRIBUTE data[] = {{0, &class, sizeof class}, {1, &yes, 1}, {3, "note", 4}};
+	CK_ATTRIBUTE data[] = {{0, &class, sizeof class}, {1, &yes, 1}, {3, "note", 4}, {0x11, &yes, 1}};
 
 	/* C_GetAttributeValue: lengths alone, too short, of what is none, of what is hidden. */
-	a[0] = (CK_ATTRIBUTE){3, NULL, 12345};
+	a[0] = (CK_ATTRIBUTE){0x102, NULL, 12345}; /* CKA_ID */
 	a[1] = (CK_ATTRIBUTE){0x100, two, 2};
 	WANT(BUFFER_TOO_SMALL, GetAttributeValue, s, priv, a, 2);
 	if (a[0].valueLen != 1 || a[1].valueLen != MANY)
@@ -413,8 +413,8 @@ static void objects(CK_SESSION_HANDLE s, CK_SESSION_HANDLE ro, CK_OBJECT_HANDLE 
 	class = 0;
 	a[1] = a[0];
 	WANT(TEMPLATE_INCONSISTENT, CreateObject, s, a, 2, &o);
-	WANT(SESSION_READ_ONLY, CreateObject, ro, data, 3, &o);
-	WANT(OK, CreateObject, s, data, 3, &o);
+	WANT(SESSION_READ_ONLY, CreateObject, ro, data, 4, &o);
+	WANT(OK, CreateObject, s, data, 4, &o);
 	WANT(OK, GetObjectSize, s, o, &n);
 	WANT(OBJECT_HANDLE_INVALID, GetObjectSize, s, NONE, &n);
 	WANT(OBJECT_HANDLE_INVALID, CopyObject, s, NONE, NULL, 0, &p);

@@ -20,7 +20,7 @@ import (
 
 // serve starts a service with a virtual token where clients look for it; stop ends
 // it.
-func serve(t *testing.T) (stop func()) {
+func serve(t testing.TB) (stop func()) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kaz") // a socket's name has 108 bytes at most
 	if err != nil {
