@@ -75,6 +75,7 @@ bench: deps-e2e ## benchmarks in process, then in the machine beside the stock d
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
 	$(GO) test -race -timeout 30m ./firmware ./bridge -thorough
+	$(GO) test -count=1 -run '^TestHostile$$' ./cmd/libkaztoken-pkcs11 -sanitize
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
 	$(GO) test -tags e2e -count=$(SOAK) -timeout 0 ./e2e/panel -args -panel.soak
 	.ci/deps e2e/soak-packages.txt
