@@ -110,6 +110,8 @@ var rooms = []room{
 		"the supervisor joins the rooms, so nothing below may import it"},
 	{"internal/describe", []string{"firmware", "internal/kzpki", "internal/pinpolicy", "internal/words"},
 		"what is on a token is put into words once, for commands and panel alike"},
+	{"internal/panel/paneltest", []string{"firmware", "firmware/emu", "internal/panel"},
+		"the double of a machine with tokens, for tests of the panel"},
 	{"internal/panel", []string{"firmware", "internal/certfile", "internal/describe", "internal/kzpki", "internal/pinpolicy", "internal/secret", "internal/settings", "internal/words"},
 		"the panel knows tokens through package firmware, and not the roads that lead to them"},
 	{"cmd/...", []string{"kaztoken/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/...", "golang.org/x/term"},

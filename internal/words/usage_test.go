@@ -32,7 +32,7 @@ type call struct {
 func program(t *testing.T) (calls []call, constants map[string]bool) {
 	t.Helper()
 	constants = make(map[string]bool)
-	for _, dir := range []string{"../../cmd", "../host", "../panel"} {
+	for _, dir := range []string{"../../cmd", "../host", "../describe", "../panel"} {
 		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
