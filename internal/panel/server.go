@@ -31,6 +31,8 @@ type Config struct {
 	// on a token, and what can be done if they do not.
 	Registered func(words.Words) Registration
 	About      func(context.Context, words.Words) About
+	// Diagnose finds out why a token does not work; nil for nothing to find.
+	Diagnose func(context.Context, words.Words) (Diagnosis, error)
 
 	// Hosts are what the Host of a request may be: name or address, with the port
 	// unless it is the scheme's.

@@ -108,6 +108,7 @@ func TestAbout(t *testing.T) {
 	inEveryLanguage(t, func(t *testing.T, l words.Language) {
 		b := newWorld(t, nil, newCard(t)).enter(l)
 		b.get("/about").wants(200, "v1.2.3", "4d5c", "1.0.26", "github.com/spf13/cobra", "Apache-2.0", say(l, "diagnostics"))
-		b.get("/diagnostics").wants(200, "v1.2.3", readerName(0))
+		b.get("/diagnostics").wants(200, "v1.2.3", readerName(0), say(l, "doctor.card.silent", "error", "6F00"), say(l, "doctor.card.silent.do"),
+			words.For(l).Text("doctor.step", "step", "bus"), say(l, "diagnostics.step", "state", "wrong"))
 	})
 }

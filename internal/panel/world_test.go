@@ -77,6 +77,12 @@ func serveWith(t testing.TB, desk *paneltest.Desk, change func(*panel.Config)) *
 		About: func(context.Context, words.Words) panel.About {
 			return panel.About{Version: "v1.2.3", Commit: "4d5c", Platform: "linux/amd64", Facts: []panel.Fact{{Label: "about.libusb", Value: "1.0.26"}}}
 		},
+		Diagnose: func(_ context.Context, w words.Words) (panel.Diagnosis, error) {
+			return panel.Diagnosis{
+				Steps: []panel.Step{{Text: w.Text("doctor.step", "step", "bus"), State: panel.StepFine}, {Text: w.Text("doctor.step", "step", "card"), State: panel.StepWrong}},
+				Cause: w.Text("doctor.card.silent", "error", "6F00"), Todo: w.Text("doctor.card.silent.do"),
+			}, nil
+		},
 		Now:    func() time.Time { return testTime },
 		Report: func(err error) { t.Errorf("reported: %v", err) },
 	}

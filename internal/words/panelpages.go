@@ -237,4 +237,8 @@ var pages = []entry{
 	{"about.module", "Бөлік", "Часть", "Part"},
 	{"about.holder", "Құқық иелері", "Правообладатели", "Holders"},
 	{"diagnostics", "Диагностика", "Диагностика", "Diagnostics"},
+	{
+		"diagnostics.step", "{state?fine:дұрыс|wrong:қате|skipped:тексерілген жоқ}",
+		"{state?fine:в порядке|wrong:ошибка|skipped:не проверялось}", "{state?fine:fine|wrong:wrong|skipped:not looked at}",
+	},
 }

@@ -121,13 +121,18 @@ type stepJSON struct {
 	State string `json:"state"`
 }
 
-func (a *app) doctor(ctx context.Context) error {
+// examine goes through the checks.
+func (a *app) examine(ctx context.Context) (doctor.Report, error) {
 	m, err := a.Machine(a.options)
 	if err != nil {
-		return err
+		return doctor.Report{}, err
 	}
 	m.Card, m.Now = a.askCard, a.Now()
-	r, err := doctor.Examine(ctx, m)
+	return doctor.Examine(ctx, m)
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	r, err := a.examine(ctx)
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,7 @@ func (a *app) panel(ctx context.Context, o panelOptions) (err error) {
 	defer tokens.close()
 	s := panel.New(panel.Config{
 		Tokens: tokens, Settings: a.settingsPath, Explain: a.explainToPanel, Firmware: a.panelFirmware,
-		Chosen: tokens.choose, Registered: a.registered, About: a.aboutPanel, Hosts: at.hosts, TLS: at.tls != nil, Password: at.password,
+		Chosen: tokens.choose, Registered: a.registered, About: a.aboutPanel, Diagnose: tokens.diagnose, Hosts: at.hosts, TLS: at.tls != nil, Password: at.password,
 		Now: a.Now, Trace: a.tracePanel, Report: func(err error) { a.log.WithError(err).Warn("panel") },
 	})
 	defer func() { err = errors.Join(err, s.Close()) }()

@@ -1,3 +1,5 @@
+//go:build !minimal
+
 package cli
 
 import (
@@ -184,6 +186,9 @@ func TestPanel(t *testing.T) {
 	v.post("/name", "name", "Қостанай")
 	if _, body := v.do(http.MethodGet, "/about", nil); !strings.Contains(body, "v1.2.3") || !strings.Contains(body, "libusb") {
 		t.Errorf("about: %s", body)
+	}
+	if _, body := v.do(http.MethodGet, "/diagnostics", nil); !strings.Contains(body, `id="good"`) && !strings.Contains(body, `id="finding"`) || strings.Contains(body, `id="problem"`) {
+		t.Errorf("diagnostics: %s", body)
 	}
 	// Other programs get at the token while the panel is open.
 	for end := time.Now().Add(20 * time.Second); d.run("info").code != exitOK; {

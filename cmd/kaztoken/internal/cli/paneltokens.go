@@ -9,9 +9,11 @@ import (
 	"sync"
 
 	"kaztoken/firmware"
+	"kaztoken/internal/doctor"
 	"kaztoken/internal/host"
 	"kaztoken/internal/panel"
 	"kaztoken/internal/settings"
+	"kaztoken/internal/words"
 )
 
 // panelTokens are the tokens of this machine for the panel, on the road that flags
@@ -143,6 +145,32 @@ func (t *panelTokens) choose(s settings.Settings) {
 	if !same {
 		t.watch()
 	}
+}
+
+// diagnose finds out why a token does not work on the chosen road.
+func (t *panelTokens) diagnose(ctx context.Context, w words.Words) (panel.Diagnosis, error) {
+	a := *t.app
+	t.mu.Lock()
+	a.options = t.options
+	t.mu.Unlock()
+	r, err := a.examine(ctx)
+	if err != nil {
+		return panel.Diagnosis{}, err
+	}
+	states := map[doctor.StepState]panel.StepState{
+		doctor.Fine: panel.StepFine, doctor.Wrong: panel.StepWrong, doctor.Skipped: panel.StepSkipped,
+	}
+	var d panel.Diagnosis
+	for _, s := range r.Steps {
+		d.Steps = append(d.Steps, panel.Step{Text: w.Text("doctor.step", "step", string(s.Check)), State: states[s.State]})
+	}
+	if r.Finding == nil {
+		d.Good = w.Text("doctor.good")
+		return d, nil
+	}
+	d.Device = words.Clean(r.Finding.Device)
+	d.Cause, d.Todo = tellFinding(w, r.Finding)
+	return d, nil
 }
 
 // panelDevice is an open token for the panel.
