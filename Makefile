@@ -111,6 +111,14 @@ install-program: $(BUILD)/kaztoken install-man
 	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
+	install -D -m 0644 udev/desktop/kaztoken.desktop $(DESTDIR)$(PREFIX)/share/applications/kaztoken.desktop
+	install -D -m 0644 udev/desktop/kaztoken.svg $(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps/kaztoken.svg
+
+install-macos: $(BUILD)/kaztoken ## the program, and the panel among the applications
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/Applications/KAZTOKEN.app/Contents/MacOS
+	install -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
+	sed 's|@VERSION@|$(VERSION)|' udev/desktop/macos/Info.plist >$(DESTDIR)/Applications/KAZTOKEN.app/Contents/Info.plist
+	install -m 0755 udev/desktop/macos/kaztoken-panel $(DESTDIR)/Applications/KAZTOKEN.app/Contents/MacOS/kaztoken-panel
 
 install-man: $(BUILD)/share/man/man1/kaztoken.1
 	(cd $(BUILD)/share/man && find . -name '*.1') | while read -r page; do \
@@ -181,6 +189,8 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/kaztoken $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
 	rm -f $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.service $(DESTDIR)$(SYSTEMD)/systemd/system/kaztoken.socket
 	rm -f $(DESTDIR)$(SYSTEMD)/sysusers.d/kaztoken.conf $(DESTDIR)$(SYSTEMD)/tmpfiles.d/kaztoken.conf
+	rm -f $(DESTDIR)$(PREFIX)/share/applications/kaztoken.desktop $(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps/kaztoken.svg
+	rm -rf $(DESTDIR)/Applications/KAZTOKEN.app
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/kaztoken
 	for dir in man1 ru/man1 kk/man1; do rm -f $(DESTDIR)$(PREFIX)/share/man/$$dir/kaztoken.1 $(DESTDIR)$(PREFIX)/share/man/$$dir/kaztoken-*.1; done
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kaztoken $(DESTDIR)$(ZSHDIR)/_kaztoken $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kaztoken.fish
