@@ -24,6 +24,7 @@ import (
 // that is called, not when the library is loaded, and stays: Go's runtime cannot
 // be unloaded, so a host that loads the library again finds it.
 var handler = sync.OnceValue(func() *ifd.Handler {
+	lendProcessors()
 	c := system()
 	c.Poll = uintptr(unsafe.Pointer(C.kaztoken_poll))
 	c.StopPolling = uintptr(unsafe.Pointer(C.kaztoken_stop_polling))

@@ -8,7 +8,10 @@
 package main
 
 import (
+	"runtime"
+
 	"kaztoken/bridge/ifd"
+	"kaztoken/internal/nap"
 	"kaztoken/udev"
 	"kaztoken/usb"
 )
@@ -31,6 +34,18 @@ func system() ifd.Config {
 		return ok
 	}
 	return c
+}
+
+// lendProcessors lets calls keep a processor of Go's scheduler while they wait for
+// the card for a moment, see package nap. There are some to spare also on a
+// machine with one core: who waits takes none of its time, and as long as one is
+// idle the runtime's monitor leaves those alone whose threads are in the host's
+// code.
+func lendProcessors() {
+	const spare, most = 2, 4
+	n := max(spare+1, runtime.GOMAXPROCS(0))
+	runtime.GOMAXPROCS(n)
+	nap.Allow(min(n-spare, most))
 }
 
 func main() {}
