@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,8 +135,17 @@ type tab struct {
 func newTab(t *testing.T, s *server, lang words.Language, name string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
 	b := &tab{T: t, ctx: ctx, server: s, words: words.For(lang), name: name, scripted: true}
+	listened := make(chan struct{})
+	messages := chromedp.Console(ctx)
+	go func() {
+		defer close(listened)
+		b.listen(messages)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-listened
+	})
 	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) Chrome/150 Safari/537.36", AcceptLanguage: string(lang),
@@ -145,6 +155,20 @@ func newTab(t *testing.T, s *server, lang words.Language, name string) *tab {
 	b.resize(desktop)
 	b.colours(false)
 	return b
+}
+
+// listen fails the test for what a page complains of: an exception of its script, or
+// something that its policy forbids. That an answer is no 200 is no complaint, nor is
+// the browser's opinion on forms with two new PINs in them.
+func (b *tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for m, err := range messages {
+		if err != nil {
+			return // the tab is closed
+		}
+		if m.Source != "network" && m.Source != "recommendation" && (m.IsException() || m.Type != chromedp.ConsoleLog) {
+			b.Errorf("%s, line %d: %s %s: %s", m.URL, m.Line+1, m.Source, m.Type, m.Text)
+		}
+	}
 }
 
 // enter opens the panel by a fresh one-time address.
