@@ -214,7 +214,8 @@ func (c *call) startFormat() {
 		if err != nil {
 			return notice{}, err
 		}
-		s.logOut(st.id) // its PIN is not the token's any more, whatever comes
+		// The PINs that anybody knows are not the token's any more, whatever comes.
+		srv.forgetLogins(st, func(*session, firmware.Role) bool { return true })
 		if err := t.Format(ctx, p.options, progress); err != nil {
 			return notice{}, err
 		}

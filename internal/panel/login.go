@@ -111,6 +111,9 @@ func (c *call) login() {
 		return
 	}
 	c.s.logIn(c.station.id, role, pin, serial)
+	if c.station.ctx.Err() != nil { // it has left meanwhile, and nobody would log out
+		c.s.logOut(c.station.id)
+	}
 	c.srv.news.tell()
 	if result.DefaultPIN && c.settings.WarnDefaultPIN {
 		c.redirect("/login/default")

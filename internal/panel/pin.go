@@ -97,13 +97,15 @@ func (c *call) changePIN() {
 		again(err)
 		return
 	}
-	s, st := c.s, c.station
+	srv, s, st := c.srv, c.s, c.station
 	c.with("pin.change.title", "/", "/pin", 0, func(ctx context.Context, t *firmware.Token, _ firmware.Progress) (notice, error) {
 		defer pin.Wipe()
 		if err := t.ChangePIN(ctx, whose, pin.Bytes()); err != nil {
 			return notice{}, err
 		}
 		s.renew(st.id, whose, pin)
+		// Other sessions know the old one, and would lose a try by it.
+		srv.forgetLogins(st, func(n *session, r firmware.Role) bool { return n != s && r == whose })
 		if weak.some() {
 			s.tell(weak)
 		}

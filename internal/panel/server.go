@@ -3,6 +3,7 @@ package panel
 import (
 	"context"
 	"html/template"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -161,13 +162,7 @@ func (s *Server) attend(stream int) {
 
 // Evict ends all sessions, as if everybody had closed the panel.
 func (s *Server) Evict() {
-	s.mu.Lock()
-	var all []*session
-	for _, n := range s.sessions {
-		all = append(all, n)
-	}
-	s.mu.Unlock()
-	for _, n := range all {
+	for _, n := range s.everybody() {
 		s.endSession(n)
 	}
 }
@@ -195,17 +190,17 @@ func (s *Server) follow() {
 		}
 		s.keepStations(list, err)
 		first()
-		var again <-chan time.Time
-		if err != nil {
-			timer := time.NewTimer(relist)
-			defer timer.Stop()
-			again = timer.C
+		timer := time.NewTimer(relist)
+		again := timer.C
+		if err == nil {
+			again = nil // nothing is asked for without news
 		}
 		select {
 		case <-changed:
 		case <-again:
 		case <-s.ctx.Done():
 		}
+		timer.Stop()
 	}
 }
 
@@ -227,18 +222,28 @@ func (s *Server) keepStations(list []Entry, err error) {
 		}
 	}
 	s.listErr = err
-	var sessions []*session
-	for _, n := range s.sessions {
-		sessions = append(sessions, n)
-	}
 	s.mu.Unlock()
 	for _, st := range ended {
 		st.end()
-		for _, n := range sessions {
+		s.forgetLogins(st, func(*session, firmware.Role) bool { return true })
+	}
+	s.news.tell()
+}
+
+// forgetLogins ends the log-ins to a token that stale picks.
+func (s *Server) forgetLogins(st *station, stale func(*session, firmware.Role) bool) {
+	for _, n := range s.everybody() {
+		if r := n.role(st.id); r != 0 && stale(n, r) {
 			n.logOut(st.id)
 		}
 	}
-	s.news.tell()
+}
+
+// everybody lists the sessions.
+func (s *Server) everybody() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.sessions))
 }
 
 // all lists the stations, and why the tokens could not be listed.
@@ -254,13 +259,7 @@ func (s *Server) mind() {
 		told := s.news.next()
 		limit := time.Duration(s.settings().IdleMinutes) * time.Minute
 		wait := time.Hour
-		s.mu.Lock()
-		var sessions []*session
-		for _, n := range s.sessions {
-			sessions = append(sessions, n)
-		}
-		s.mu.Unlock()
-		for _, n := range sessions {
+		for _, n := range s.everybody() {
 			out, rest := n.idle(s.cfg.Now(), limit)
 			if out {
 				n.tell(notice{key: "panel.idle", bad: true})

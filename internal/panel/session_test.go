@@ -57,16 +57,44 @@ func TestNobodyIsLoggedInToTheCard(t *testing.T) {
 	}
 }
 
+// TestPINThatIsNotRightAnyMore: another program has changed it. One try is lost,
+// once: the log-in ends.
 func TestPINThatIsNotRightAnyMore(t *testing.T) {
+	card := newCard(t)
+	w := newWorld(t, nil, card)
+	b := w.enter(words.English)
+	b.login("user", factoryUser)
+	waitFor(t, func() bool { return w.desk.Opened() == 0 })
+	other, err := firmware.Open(t.Context(), card)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Login(t.Context(), firmware.User, []byte(factoryUser)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(other.ChangePIN(t.Context(), firmware.User, []byte(newUser)), other.Logout(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	b.post("/name", "name", "x").wants(422, say(words.English, "error.pin.wrong", "role", "user", "n", 9))
+	b.post("/name", "name", "x").wants(422, say(words.English, "panel.loggedout"))
+	b.get("/login").wants(200, words.For(words.English).Text("pin.tries", "left", 9, "max", 10))
+}
+
+// TestChangeOfAPINEndsTheLogInsWithTheOldOne: no try is lost by them.
+func TestChangeOfAPINEndsTheLogInsWithTheOldOne(t *testing.T) {
 	w := newWorld(t, nil, newCard(t))
-	one, two := w.enter(words.English), w.enter(words.English)
+	one, two, admin := w.enter(words.English), w.enter(words.English), w.enter(words.English)
 	one.login("user", factoryUser)
 	two.login("user", factoryUser)
+	admin.login("admin", factoryAdmin)
 	two.post("/pin", "whose", "user", "new", newUser, "again", newUser).wants(200)
-	// One try is lost, once: the log-in ends.
-	one.post("/name", "name", "x").wants(422, say(words.English, "error.pin.wrong", "role", "user", "n", 9))
 	one.post("/name", "name", "x").wants(422, say(words.English, "panel.loggedout"))
-	one.get("/login").wants(200, words.For(words.English).Text("pin.tries", "left", 9, "max", 10))
+	two.post("/name", "name", "x").wants(200)
+	admin.post("/unblock").wants(200)
+	one.get("/login").wants(200, words.For(words.English).Text("pin.tries", "left", 10, "max", 10))
+	admin.post("/format", formatForm()...)
+	admin.post("/format/start").wants(200, say(words.English, "done.format", "name", "KAZTOKEN"))
+	two.post("/name", "name", "x").wants(422, say(words.English, "panel.loggedout"))
 }
 
 func TestIdleLogOut(t *testing.T) {
