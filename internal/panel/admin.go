@@ -146,7 +146,7 @@ func (c *call) tab() string {
 
 // information is the information window of the guide.
 func (c *call) information() {
-	if !c.needToken("information", "info.title") {
+	if !c.needToken() {
 		return
 	}
 	s, _, err := c.station.look(c.r.Context(), false)
@@ -163,8 +163,9 @@ func (c *call) information() {
 	c.renderPage(http.StatusOK, "information", page{Tab: "admin", Title: "info.title", Back: "/", Body: b})
 }
 
-// needToken reports whether there is a token; without one the dialog says so.
-func (c *call) needToken(string, words.Key) bool {
+// needToken reports whether there is a token for a dialog. Without one the request is
+// answered.
+func (c *call) needToken() bool {
 	c.settle()
 	if c.station != nil {
 		return true

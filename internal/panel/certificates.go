@@ -205,7 +205,7 @@ func (s seen) found(id string) (firmware.Certificate, bool) {
 // one reads the certificate that an address names. If it is not there the request
 // is answered.
 func (c *call) one() (firmware.Certificate, seen, bool) {
-	if !c.needToken("", "props") {
+	if !c.needToken() {
 		return firmware.Certificate{}, seen{}, false
 	}
 	s, _, err := c.station.look(c.r.Context(), true)
@@ -276,7 +276,7 @@ func fileName(label string) string {
 
 // deleteForm names what is selected, and asks.
 func (c *call) deleteForm() {
-	if !c.needToken("delete", "delete") {
+	if !c.needToken() {
 		return
 	}
 	c.showDelete(http.StatusOK, c.r.URL.Query()["item"], nil)

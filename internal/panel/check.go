@@ -20,7 +20,7 @@ type checkBody struct {
 
 // check compares the token with its directories, and says what can be done.
 func (c *call) check() {
-	if !c.needToken("check", "check.title") {
+	if !c.needToken() {
 		return
 	}
 	b := checkBody{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,11 +22,12 @@ const (
 // events). The events are
 //
 //	tokens   the list of tokens, or who is logged in, is another one
-//	task     a task of the chosen token: {"id", "percent", "over"}
+//	task     how far a task is: {"id", "percent", "over"}
 //	session  the session is over
 //
 // The page names the mark of the outlook that it shows, so that nothing is missed of
-// what happened while it was on its way. Events that come faster than a page can use are put together.
+// what happened while it was on its way. Events that come faster than a page can use
+// are put together.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	c := s.callOf(w, r)
 	if c == nil {
@@ -63,7 +65,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			known = now
 			b.WriteString("event: tokens\ndata: changed\n\n")
 		}
-		for _, t := range s.shownTasks(c.s) {
+		for _, t := range s.kept() {
 			state := t.state()
 			data, err := json.Marshal(struct {
 				ID      string `json:"id"`
@@ -138,9 +140,9 @@ func markOf(outlook string) string {
 	return hex.EncodeToString(d[:8])
 }
 
-// shownTasks are the tasks whose progress a session may be looking at.
-func (s *Server) shownTasks(*session) []*task {
+// kept are the tasks that can be looked at.
+func (s *Server) kept() []*task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*task(nil), s.tasks...)
+	return slices.Clone(s.tasks)
 }

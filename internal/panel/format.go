@@ -26,7 +26,7 @@ type formatBody struct {
 }
 
 func (c *call) formatForm() {
-	if !c.needToken("format", "format.title") {
+	if !c.needToken() {
 		return
 	}
 	c.showFormat(http.StatusOK, formatBody{
@@ -174,7 +174,7 @@ type confirmBody struct {
 }
 
 func (c *call) formatConfirm() {
-	if !c.needToken("confirm", "format.title") {
+	if !c.needToken() {
 		return
 	}
 	if !c.s.waits(c.station.id) {

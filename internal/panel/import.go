@@ -22,7 +22,7 @@ var (
 )
 
 func (c *call) importForm() {
-	if !c.needToken("import", "import") {
+	if !c.needToken() {
 		return
 	}
 	c.showImport(http.StatusOK, nil)

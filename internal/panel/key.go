@@ -18,7 +18,7 @@ type generateBody struct {
 }
 
 func (c *call) generateForm() {
-	if !c.needToken("generate", "generate.title") {
+	if !c.needToken() {
 		return
 	}
 	c.showGenerate(http.StatusOK, "", "2048", nil)

@@ -29,7 +29,7 @@ type loginRole struct {
 }
 
 func (c *call) loginForm() {
-	if !c.needToken("login", "login.title") {
+	if !c.needToken() {
 		return
 	}
 	role, ok := roleFrom(c.r.URL.Query().Get("role"))

@@ -28,8 +28,8 @@ type page struct {
 	Token   string // the chosen station, "" without any
 	Role    string // logged in: "user", "admin" or ""
 	Busy    *busy
-	Reload  int // seconds until the page looks again by itself; 0 for never
-	Known   bool
+	Reload  int    // seconds until the page looks again by itself; 0 for never
+	Known   bool   // the browser has a session
 	Seen    string // the mark of the outlook that it shows, for its events
 	Assets  string
 	Back    string
@@ -54,14 +54,6 @@ type busy struct {
 	Text    string
 	Percent int
 }
-
-// language is a language by its own name.
-type language struct {
-	Code words.Language
-	Name string
-}
-
-var spoken = []language{{words.Kazakh, "Қазақша"}, {words.Russian, "Русский"}, {words.English, "English"}}
 
 // templates reads the pages once for each language.
 func templates() map[words.Language]map[string]*template.Template {

@@ -53,7 +53,7 @@ type pinBody struct {
 }
 
 func (c *call) pinForm() {
-	if !c.needToken("pin", "pin.change.title") {
+	if !c.needToken() {
 		return
 	}
 	whose, _ := roleFrom(c.r.URL.Query().Get("whose"))
@@ -132,7 +132,7 @@ type dialogBody struct {
 }
 
 func (c *call) unblockForm() {
-	if !c.needToken("unblock", "unblock") {
+	if !c.needToken() {
 		return
 	}
 	c.showUnblock(http.StatusOK, nil)
@@ -160,7 +160,7 @@ func (c *call) unblock() {
 }
 
 func (c *call) nameForm() {
-	if !c.needToken("name", "name") {
+	if !c.needToken() {
 		return
 	}
 	name := ""

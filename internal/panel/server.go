@@ -143,9 +143,9 @@ func (s *Server) Close() error {
 // asked for, and no operation runs.
 func (s *Server) Idle() time.Duration {
 	s.mu.Lock()
-	tasks, streams, last := slices.Clone(s.tasks), s.streams, s.last
+	streams, last := s.streams, s.last
 	s.mu.Unlock()
-	if streams > 0 || slices.ContainsFunc(tasks, (*task).running) {
+	if streams > 0 || slices.ContainsFunc(s.kept(), (*task).running) {
 		return 0
 	}
 	return s.cfg.Now().Sub(last)

@@ -123,31 +123,6 @@ func (c *call) update(change func(*settings.Settings)) error {
 	return err
 }
 
-// chooseLanguage changes the language, at once and for the commands, too.
-func (c *call) chooseLanguage() {
-	l, ok := words.Named(c.form.line("language"))
-	if !ok {
-		c.srv.plainPage(c.w, c.r, http.StatusBadRequest, "panel.refused.form")
-		return
-	}
-	if c.srv.cfg.Settings == "" {
-		c.s.speak(l)
-		c.redirect(localPath(c.form.line("to")))
-		return
-	}
-	if err := c.update(func(s *settings.Settings) { s.Language = string(l) }); err != nil {
-		c.s.tell(notice{key: "panel.failed", values: []any{"why", c.problem(err).Message}, bad: true})
-	}
-	c.redirect(localPath(c.form.line("to")))
-}
-
-// speak has a session keep to a language, for where it cannot be kept in a file.
-func (n *session) speak(l words.Language) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.language = l
-}
-
 // pages are those that a form may lead back to.
 var pages = []string{"/", "/certificates", "/settings", "/about", "/diagnostics"}
 
@@ -159,11 +134,4 @@ func localPath(path string) string {
 		}
 	}
 	return "/"
-}
-
-// speaks is the language that a session keeps to, "" for that of the settings.
-func (n *session) speaks() words.Language {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.language
 }
