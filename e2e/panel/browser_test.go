@@ -158,14 +158,13 @@ func newTab(t *testing.T, s *server, lang words.Language, name string) *tab {
 }
 
 // listen fails the test for what a page complains of: an exception of its script, or
-// something that its policy forbids. That an answer is no 200 is no complaint, nor is
-// the browser's opinion on forms with two new PINs in them.
+// something that its policy forbids. That an answer is no 200 is no complaint.
 func (b *tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
 	for m, err := range messages {
 		if err != nil {
 			return // the tab is closed
 		}
-		if m.Source != "network" && m.Source != "recommendation" && (m.IsException() || m.Type != chromedp.ConsoleLog) {
+		if m.Source != "network" && (m.IsException() || m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleWarning) {
 			b.Errorf("%s, line %d: %s %s: %s", m.URL, m.Line+1, m.Source, m.Type, m.Text)
 		}
 	}
@@ -279,7 +278,7 @@ func (b *tab) within(limit time.Duration, what string, holds func() bool) {
 	b.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	again := time.NewTicker(15 * time.Millisecond)
+	again := time.NewTicker(30 * time.Millisecond)
 	defer again.Stop()
 	for !holds() {
 		select {
