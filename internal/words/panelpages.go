@@ -180,6 +180,7 @@ var pages = []entry{
 	{"panel.hint.repair", "түзету үшін «Тексеру…» түймесін басыңыз", "чтобы исправить, нажмите «Проверить…»", "press Check… to repair it"},
 	{"panel.hint.settings", "бұл ережені «Баптаулар» қойындысында өзгертуге болады", "это правило можно изменить на вкладке «Настройки»", "the rule can be changed in the Settings tab"},
 
+	{"panel.serving", "панель ашық; Ctrl-C оны жабады", "панель открыта; Ctrl-C её закроет", "the panel is open; Ctrl-C ends it"},
 	{"ask.panel.password", "Панельдің жаңа құпиясөзі: ", "Новый пароль панели: ", "New password of the panel: "},
 	{"ask.panel.again", "Құпиясөзді қайталаңыз: ", "Повторите пароль: ", "Repeat the password: "},
 

@@ -71,7 +71,7 @@ func TestEveryLanguageSaysTheSame(t *testing.T) {
 // foreign is what may stand in Latin letters in a Kazakh or Russian text.
 var foreign = regexp.MustCompile(`--[a-z-]+|kaztoken-pkcs11|kaztoken( [a-z]+)*|openssl pkcs12 -export|chmod 600|` +
 	`\b(KAZTOKEN|PIN|RSA|ECDSA|USB|ID|APDU|CLA|FILE|N|UTF-8|SHA-256|RDP|PKCS#15|OpenSC|pcscd|udev|virtual|all|` +
-	`CCID|PC/SC|Caps Lock|CER|CRT|PEM|P12|PFX|PKCS#11|Linux|macOS|libusb|` +
+	`CCID|PC/SC|Ctrl-C|Caps Lock|CER|CRT|PEM|P12|PFX|PKCS#11|Linux|macOS|libusb|` +
 	`Windows|Microsoft Base Smart Card Crypto Provider)\b`)
 
 // prose is what a text says itself: without values, and every form of it.

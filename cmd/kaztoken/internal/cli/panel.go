@@ -171,6 +171,9 @@ func (a *app) showPanel(ctx context.Context, p panelJSON, o panelOptions) error 
 	} else {
 		_, err = fmt.Fprintln(a.Out, p.URL)
 	}
+	if err == nil && a.ErrTerminal && !p.Reused {
+		a.say("panel.serving")
+	}
 	if err != nil || o.noBrowser || strings.HasPrefix(o.listen, "unix:") {
 		return err
 	}

@@ -470,31 +470,6 @@ func TestPeerUID(t *testing.T) {
 	}
 }
 
-// TestPeerOfThisProcess: the system's own table is read as it is.
-func TestPeerOfThisProcess(t *testing.T) {
-	if _, err := os.Stat("/proc/net/tcp"); err != nil {
-		t.Skip("the system has no such table") // macOS
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	served, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer served.Close()
-	if uid, known := peerUID(served); !known || uid != os.Getuid() {
-		t.Errorf("%d, %v", uid, known)
-	}
-}
-
 // kept is what is kept of a password, with fewer rounds for the sake of time.
 func kept(t *testing.T, password string) string {
 	t.Helper()
