@@ -285,10 +285,9 @@ func (k *fakeKernel) submit(u *urb) (*flight, syscall.Errno) {
 		k.t.Errorf("submitted URB %+v", u)
 		return nil, unix.EINVAL
 	}
-	for _, f := range append(slices.Clip(k.submitted), k.completed...) {
-		if f.urb == u {
-			k.t.Error("URB submitted twice")
-		}
+	twice := func(f *flight) bool { return f.urb == u }
+	if slices.ContainsFunc(k.submitted, twice) || slices.ContainsFunc(k.completed, twice) {
+		k.t.Error("URB submitted twice")
 	}
 	var f *flight
 	if n := len(k.spare); n > 0 {

@@ -31,11 +31,14 @@ type lane struct {
 	done     <-chan struct{}
 	stop     error // why the URB was discarded
 	timer    *time.Timer
+	rest     []byte // what a read ahead has brought more than was asked for; nil is nothing
+	short    bool   // the end of rest is that of its transfer
 
 	// Guarded by pipe.mu.
 	state  laneState
 	errno  syscall.Errno // with refused
 	reset  bool          // the interface was set while the kernel had the URB
+	ahead  bool          // the URB is that of a call that is still to come
 	asleep bool          // its goroutine waits for wake
 	wake   chan struct{} // state has changed, or the lead is free
 }

@@ -38,6 +38,8 @@ type pipe struct {
 	// that can sleep is made under it.
 	mu     sync.Mutex
 	err    error     // why no transfer can begin: ErrGone or ErrClosed
+	wrote  bool      // a message, and nothing was read since
+	answer int       // how much is asked for first after a message; 0 is not known
 	flying int       // lanes with a pending transfer
 	leader *lane     // whose goroutine is in k.poll, nil if nobody is
 	alarm  time.Time // the deadline that k has; zero: none
@@ -124,6 +126,9 @@ func (p *pipe) WriteBulk(ctx context.Context, msg []byte) error {
 	}
 	defer clear(b) // there may be a PIN in it
 	copy(b, msg)
+	p.mu.Lock()
+	p.wrote = true
+	p.mu.Unlock()
 	n, err := p.transfer(ctx, l)
 	if err == nil && n < len(msg) {
 		err = fmt.Errorf("%s: %d of %d bytes: %w", l.what, n, len(msg), usb.ErrShortWrite)
@@ -135,7 +140,7 @@ func (p *pipe) ReadBulk(ctx context.Context, buf []byte) (int, error) {
 	if p.in == nil {
 		return 0, fmt.Errorf("bulk IN: %w", usb.ErrNoEndpoint)
 	}
-	return p.read(ctx, p.in, buf)
+	return p.readAnswer(ctx, p.in, buf)
 }
 
 func (p *pipe) ReadInterrupt(ctx context.Context, buf []byte) (int, error) {
@@ -207,6 +212,7 @@ func (p *pipe) clearHalt(ctx context.Context, l *lane) error {
 		return err
 	}
 	defer p.leave(l)
+	p.takeBack(l)
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
 	s := usb.Setup{RequestType: toEndpoint, Request: clearFeature, Value: featureHalt, Index: uint16(l.urb.endpoint)}
@@ -230,6 +236,9 @@ func (p *pipe) Close() error {
 		p.kick()
 		p.mu.Unlock()
 		p.calls.Wait()
+		if p.in != nil {
+			p.takeBack(p.in)
+		}
 
 		failures := []error{p.release(), p.k.close()}
 		for _, l := range p.lanes {

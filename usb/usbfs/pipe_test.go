@@ -25,14 +25,39 @@ func settle() { synctest.Wait() }
 // silent is a device that never answers.
 func silent(*flight) {}
 
-// echo answers bulk IN and control IN with what was last sent to bulk OUT.
+// echo sends each message of bulk OUT back through bulk IN, once, ended by a short
+// packet; control IN gets the last message.
 func echo() func(*flight) {
-	var last []byte
+	var (
+		mu       sync.Mutex
+		messages [][]byte // to be sent
+		last     []byte
+		waiting  *flight
+	)
+	answer := func() {
+		for waiting != nil && len(messages) > 0 {
+			n := min(len(messages[0]), waiting.length)
+			if waiting.complete(0, messages[0][:n]) {
+				messages[0] = messages[0][n:]
+				if n < waiting.length {
+					messages = messages[1:]
+				}
+			}
+			waiting = nil
+		}
+	}
 	return func(f *flight) {
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case f.ep == 0x01:
 			last = append(last[:0], f.data...)
+			messages = append(messages, bytes.Clone(f.data))
 			f.complete(0, f.data)
+			answer()
+		case f.ep == 0x82:
+			waiting = f
+			answer()
 		case f.ep == 0x83: // silent
 		case f.in():
 			f.complete(0, last)

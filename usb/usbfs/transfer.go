@@ -47,14 +47,18 @@ func (p *pipe) transfer(ctx context.Context, l *lane) (int, error) {
 		p.mu.Unlock()
 		return 0, fmt.Errorf("%s: %w", l.what, err)
 	}
-	l.state, l.reset = prepared, false
-	p.flying++
-	lead := p.leader == nil
-	if lead {
+	if l.ahead && l.state != refused {
+		l.ahead = false
+	} else {
+		l.ahead, l.state, l.reset = false, prepared, false
+		p.flying++
+	}
+	waits, lead := l.pending(), p.leader == nil
+	if waits && lead {
 		p.leader = l
 	}
 	p.mu.Unlock()
-	if lead || p.follow(ctx, l) {
+	if waits && (lead || p.follow(ctx, l)) {
 		p.lead(ctx, l)
 	}
 	p.mu.Lock()
@@ -179,6 +183,9 @@ func (p *pipe) advance() bool {
 		if !p.submit(l) {
 			return true
 		}
+		if l == p.out {
+			p.readAhead()
+		}
 		if alone {
 			return false
 		}
@@ -251,8 +258,8 @@ func (p *pipe) follow(ctx context.Context, l *lane) (lead bool) {
 		l.state = submitted
 	}
 	p.mu.Unlock()
-	if submit {
-		p.submit(l)
+	if submit && p.submit(l) && l == p.out {
+		p.readAhead()
 	}
 	for {
 		p.mu.Lock()

@@ -4,7 +4,8 @@
 // A transfer costs three system calls: one to submit it, one to sleep in the
 // thread of the caller, and one to collect it. No goroutine stands between the
 // caller and the kernel, nothing is allocated, and nothing is left behind that
-// wakes up later.
+// wakes up later. The answer to a message is asked for together with the message,
+// as much of it as the caller asked for last time.
 //
 // On other systems the package builds and [Open] answers with an error that is
 // [errors.ErrUnsupported].
