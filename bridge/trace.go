@@ -52,6 +52,12 @@ type Event struct {
 	Stack   []byte
 }
 
+// SwitchedOff reports that a card was switched off. Most often it is one that
+// nobody has used for a while.
+func (e Event) SwitchedOff() bool {
+	return e.Kind == EventCard && e.Work == sharing.PowerDown && e.Err == nil
+}
+
 // trace calls the hook, if there is one.
 func (s *Service) trace(e Event) {
 	if s.cfg.Trace != nil {

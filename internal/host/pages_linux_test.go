@@ -8,9 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"kaztoken/bridge"
+	"kaztoken/bridge/sharing"
 )
 
 // A part of what Linux 6.1 shows of a program that the loader has worked on.
@@ -68,6 +72,56 @@ func FuzzCleanAreas(f *testing.F) {
 
 // What is only read goes, what was written stays.
 func TestDropPages(t *testing.T) {
+	clean, written := mapFile(t), mapFile(t)
+	written[len(written)/2] = 8
+	touch(t, clean)
+	touch(t, written)
+	if err := DropPages(); err != nil {
+		t.Fatal(err)
+	}
+	if n := residentOf(t, clean); n != 0 {
+		t.Errorf("%d bytes are in memory afterwards", n)
+	}
+	if clean[1] != 7 || written[len(written)/2] != 8 || written[1] != 7 {
+		t.Error("the bytes are other ones")
+	}
+}
+
+// A service gives memory back when its card was switched off, but not for each of
+// many cards.
+func TestServiceRests(t *testing.T) {
+	m := newPlugs()
+	s := startService(t, ServiceOptions{follow: m.follow})
+	last := func() time.Time {
+		s.resting.Lock()
+		defer s.resting.Unlock()
+		return s.rested
+	}
+	eventually(t, "the start is over", func() bool { return !last().IsZero() })
+	b := mapFile(t)
+	touch(t, b)
+	for _, e := range []bridge.Event{
+		{Kind: bridge.EventCard, Work: sharing.PowerUp}, {Kind: bridge.EventCard, Work: sharing.PowerDown, Err: bridge.ErrNoCard}, {Kind: bridge.EventRequest},
+	} {
+		if e.SwitchedOff() {
+			t.Errorf("%v is no switching off", e)
+		}
+	}
+	s.rest()
+	if n := residentOf(t, b); n != len(b) {
+		t.Errorf("%d bytes are in memory, and it rests just now", n)
+	}
+	s.resting.Lock()
+	s.rested = s.rested.Add(-restPause)
+	s.resting.Unlock()
+	s.trace(bridge.Event{Kind: bridge.EventCard, Work: sharing.PowerDown})
+	eventually(t, "the memory is given back", func() bool { return residentOf(t, b) == 0 })
+}
+
+// mapFile maps a file of sevens, for reading. What is written to it becomes a
+// copy of ours.
+func mapFile(t *testing.T) []byte {
+	t.Helper()
 	const size = 1 << 20
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, size), 0o600); err != nil {
@@ -78,35 +132,26 @@ func TestDropPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	mapped := func() []byte {
-		b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { unix.Munmap(b) })
-		return b
-	}
-	clean, written := mapped(), mapped()
-	written[size/2] = 8
-	for _, b := range [][]byte{clean, written} {
-		if err := unix.Mprotect(b, unix.PROT_READ); err != nil {
-			t.Fatal(err)
-		}
-		if n := bytes.Count(b, []byte{7}); n < size-1 {
-			t.Fatalf("%d bytes", n)
-		}
-	}
-	if n := residentOf(t, clean); n != size {
-		t.Fatalf("%d bytes are in memory before", n)
-	}
-	if err := DropPages(); err != nil {
+	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if n := residentOf(t, clean); n != 0 {
-		t.Errorf("%d bytes are in memory afterwards", n)
+	t.Cleanup(func() { unix.Munmap(b) })
+	return b
+}
+
+// touch has all of a mapping in memory, and makes it one that cannot be written
+// to.
+func touch(t *testing.T, b []byte) {
+	t.Helper()
+	if err := unix.Mprotect(b, unix.PROT_READ); err != nil {
+		t.Fatal(err)
 	}
-	if clean[1] != 7 || written[size/2] != 8 || written[1] != 7 {
-		t.Error("the bytes are other ones")
+	if n := bytes.Count(b, []byte{7}); n < len(b)-1 {
+		t.Fatalf("%d bytes of %d", n, len(b))
+	}
+	if n := residentOf(t, b); n != len(b) {
+		t.Fatalf("%d bytes are in memory before", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,9 @@ type Service struct {
 	wg         sync.WaitGroup
 	cancel     context.CancelFunc
 	close      func() error // once
+
+	resting sync.Mutex // held while memory is given back; guards rested
+	rested  time.Time  // when that was last
 }
 
 // policyBox makes all policies one type.
@@ -216,11 +220,38 @@ func (s *Service) Serve(ctx context.Context) error {
 			cancel()
 		}
 	})
+	idle.Go(func() {
+		select {
+		case <-s.bridge.Started():
+			s.rest()
+		case <-inner.Done():
+		}
+	})
 	err := s.bridge.Serve(inner, s.endpoint.listener)
 	if inner.Err() != nil || errors.Is(err, bridge.ErrClosed) {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", s.endpoint.path, err)
+}
+
+// restPause is the least time between two times that memory is given back. A card
+// that nobody uses is left on for longer.
+const restPause = 4 * time.Second
+
+// rest gives the memory back that a service does not need while nobody uses it:
+// of its start, and of what programs have asked for since. Without it the runtime
+// would do the same for its own part, bit by bit, and wake up for it.
+func (s *Service) rest() {
+	s.resting.Lock()
+	defer s.resting.Unlock()
+	if time.Since(s.rested) < restPause {
+		return
+	}
+	s.rested = time.Now()
+	debug.FreeOSMemory()
+	if err := DropPages(); err != nil {
+		s.log.WithError(err).Debug("memory is kept")
+	}
 }
 
 // unused waits until there was no client for d. It is false if ctx ends before.
@@ -278,6 +309,9 @@ func (s *Service) end() error {
 
 // trace logs what the service tells: no event carries what is in an APDU.
 func (s *Service) trace(e bridge.Event) {
+	if e.SwitchedOff() {
+		s.wg.Go(s.rest) // slots end, and with them this, before it is waited for
+	}
 	level := logrus.DebugLevel
 	switch e.Kind {
 	case bridge.EventRequest:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -157,12 +156,6 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 		case <-ready:
 			ready = nil
 			notify(manager.Ready(summary(s.Report())))
-			// From here on little of the program is needed, and little of what its
-			// start has allocated.
-			debug.FreeOSMemory()
-			if err := host.DropPages(); err != nil {
-				a.log.WithError(err).Debug("the memory of the start is kept")
-			}
 			if err := a.announceService(s); err != nil {
 				cancel()
 				return errors.Join(err, <-ended)
