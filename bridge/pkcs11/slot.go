@@ -85,6 +85,7 @@ func (r *run) look(ctx context.Context) ([]Reader, error) {
 			r.place(n)
 		}
 	}
+	r.looked = true
 	return now, nil
 }
 
@@ -106,7 +107,9 @@ func (r *run) place(n Reader) {
 		s = &slot{run: r, id: SlotID(len(r.slots))}
 		r.slots = append(r.slots, s)
 	}
-	s.reader, s.name, s.event = &n, n.Name, true
+	// Events are what happened since Initialize (PKCS #11 v2.40 §5.5), which is when
+	// the first look is taken to be.
+	s.reader, s.name, s.event = &n, n.Name, r.looked
 }
 
 // vacate empties a slot whose token is gone. With a reader, only if that is still
@@ -190,8 +193,8 @@ func (m *Module) GetSlotInfo(id SlotID) (SlotInfo, error) {
 }
 
 // WaitForSlotEvent is C_WaitForSlotEvent: it gives a slot whose token came or
-// went. With dontBlock it is [ErrNoEvent] if there is none; otherwise it waits,
-// until Finalize at the longest.
+// went since the source was asked first. With dontBlock it is [ErrNoEvent] if
+// there is none; otherwise it waits, until Finalize at the longest.
 func (m *Module) WaitForSlotEvent(dontBlock bool) (SlotID, error) {
 	r, err := m.begin()
 	if err != nil {

@@ -109,6 +109,7 @@ func TestWaitForSlotEvent(t *testing.T) {
 		}()
 		return c
 	}
+	p.slots(true)
 	c := wait()
 	w.plug(reader, newCard(), false)
 	if got := <-c; got != (told{0, nil}) {
@@ -124,6 +125,20 @@ func TestWaitForSlotEvent(t *testing.T) {
 	p.ok("finalize", p.Finalize())
 	if got := <-c; got.err != pkcs11.ErrCryptokiNotInitialized {
 		t.Errorf("finalized: %v", got)
+	}
+}
+
+// TestTokenBefore: a token that was there from the beginning is no event, its
+// leave is one.
+func TestTokenBefore(t *testing.T) {
+	w := newWorld()
+	w.plug(reader, newCard(), false)
+	p := start(t, w)
+	_, err := p.WaitForSlotEvent(true)
+	want(t, "from the beginning", err, pkcs11.ErrNoEvent)
+	w.unplug(reader)
+	if id, err := p.WaitForSlotEvent(true); id != 0 || err != nil {
+		t.Errorf("pulled out: %v, %v", id, err)
 	}
 }
 
