@@ -24,16 +24,19 @@ import (
 // maxSize bounds a file, in bytes.
 const maxSize = 1 << 20
 
-// What the settings of these names may be, the standard value first.
+// Languages lists what Settings.Language may be, the standard value first.
 func Languages() []string { return []string{"auto", "kk", "ru", "en"} }
 
-// Backends lists the roads to the token.
+// Backends lists what Settings.Backend may be: the roads to the token, the standard
+// one first.
 func Backends() []string { return []string{"auto", "usb", "pcsc"} }
 
-// Readers lists which readers may be driven.
+// Readers lists what Settings.Readers may be: which readers are driven, the standard
+// choice first.
 func Readers() []string { return []string{"kaztoken", "rutoken", "all"} }
 
-// WeakPINRules lists what may be done about a weak new PIN.
+// WeakPINRules lists what Settings.WeakPINs may be: what is done about a weak new
+// PIN, the standard rule first.
 func WeakPINRules() []string { return []string{"warn", "forbid", "allow"} }
 
 // The ranges of the settings that are numbers.
