@@ -70,6 +70,7 @@ e2e: deps-e2e ## the end-to-end machine: a real kernel under QEMU
 bench: deps-e2e ## benchmarks in process, then in the machine beside the stock driver
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -tags e2e -count=1 -timeout 40m -v -bench . ./e2e -args -e2e.bench
+	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e -args -e2e.bench -e2e.counted -e2e.run APDU
 	$(GO) test -tags e2e -count=1 -v -run '^TestMeasure' ./e2e/pkcs11 -args -e2e.bench
 
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long

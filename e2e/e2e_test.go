@@ -75,7 +75,7 @@ func TestMachine(t *testing.T) {
 	getNewer(ctx, t, filepath.Join(share, "newer"))
 	t.Logf("kernel %s; built in %v", parts.Version, time.Since(started).Round(time.Millisecond))
 
-	m, output := boot(ctx, t, vm.Config{Parts: parts, Share: share, Command: command(share), Limit: limit()})
+	m, output := boot(ctx, t, vm.Config{Parts: parts, Share: share, Command: command(share), Limit: limit(), Counted: *countedFlag})
 	results, err := newResults(output)
 	if err != nil {
 		t.Fatal(err)

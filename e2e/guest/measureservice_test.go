@@ -127,8 +127,8 @@ func TestMeasureServiceIdle(t *testing.T) {
 		"service", "no token", "a token, powered down", "and a client that waits", "resident, fresh", "resident, used")
 	for _, s := range measuredStacks {
 		process, stop := s.start(t)
+		none := switches(t, idleTime, process)[0] // and its start is over
 		fresh := resident(t, process)
-		none := switches(t, idleTime, process)[0]
 		k := newToken(t, s.profile)
 		k.plug(t)
 		apdu := []byte{0x80, 0xEC, 0, 0, 1}
