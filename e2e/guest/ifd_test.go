@@ -303,7 +303,8 @@ func TestIFDRestart(t *testing.T) {
 
 const (
 	ifdPlugCycles = 10 // make soak: so many times as often
-	ifdAPDUs      = 1000
+	ifdAPDUs      = 600
+	ifdManyAPDUs  = 10000 // make soak
 	// growth is what a service may take more after its first use, KiB: Go's heap
 	// is swept when it has doubled.
 	growth = 6 * 1024
@@ -359,9 +360,12 @@ func TestIFDPlug(t *testing.T) {
 	k.plug(t)
 	sendEchoes(t, "KAZTOKEN", 200)
 	_, _, memory = holdings(t, process)
-	n := *soak * ifdAPDUs
-	for left := n; left > 0; left -= ifdAPDUs {
-		sendEchoes(t, "KAZTOKEN", ifdAPDUs)
+	n := ifdAPDUs
+	if *soak > 1 {
+		n = ifdManyAPDUs
+	}
+	for left := n; left > 0; left -= 2000 {
+		sendEchoes(t, "KAZTOKEN", min(left, 2000))
 	}
 	_, endFiles, endMemory = holdings(t, process)
 	t.Logf("%d APDUs: resident %d to %d KiB", n, memory, endMemory)
