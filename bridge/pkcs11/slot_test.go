@@ -1,6 +1,7 @@
 package pkcs11_test
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -316,4 +317,36 @@ func TestBusy(t *testing.T) {
 			want(t, "work in progress", <-worked, pkcs11.ErrCryptokiNotInitialized)
 		}
 	})
+}
+
+// TestNothingLeft begins and ends many times, with sessions open and somebody
+// logged in: no goroutine, connection or log-in is left.
+func TestNothingLeft(t *testing.T) {
+	w := newWorld()
+	card := newCard()
+	place := w.plug(reader, card, true)
+	goroutines := runtime.NumGoroutine()
+	for range 20 {
+		p := start(t, w)
+		p.user()
+		p.session(ro)
+		waited := make(chan error)
+		go func() { _, err := p.WaitForSlotEvent(false); waited <- err }()
+		p.ok("finalize", p.Finalize())
+		want(t, "the wait", <-waited, pkcs11.ErrCryptokiNotInitialized)
+		if w.open != 0 {
+			t.Fatalf("%d connections are left", w.open)
+		}
+		place.turn.Lock()
+		resp, err := card.Transmit(t.Context(), nil, []byte{0x00, 0x20, 0x00, 0x02})
+		place.turn.Unlock()
+		if err != nil || resp[0] != 0x63 {
+			t.Fatalf("the card says % X, %v: somebody is logged in", resp, err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
+		}
+	}
 }
