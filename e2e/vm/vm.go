@@ -253,7 +253,7 @@ func arguments(c Config) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", c.Parts.Kernel, "-initrd", filepath.Join(c.Share, "initramfs"),
 		"-append", "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic mitigations=off clocksource=tsc tsc=reliable no_timer_check",
-		"-serial", "file:" + filepath.Join(c.Share, "console"),
+		"-serial", "file:"+filepath.Join(c.Share, "console"),
 		"-device", "virtio-serial-pci",
 		"-chardev", "socket,id=stdout,fd=3", "-device", "virtserialport,chardev=stdout,name=stdout",
 		"-chardev", "socket,id=port,fd=4", "-device", "virtserialport,chardev=port,name=monitor",
