@@ -47,7 +47,7 @@ func TestDesktopEntry(t *testing.T) {
 		t.Errorf("%d groups, want one", groups)
 	}
 	for key, want := range map[string]string{
-		"Type": "Application", "Exec": "kaztoken panel", "TryExec": "kaztoken", "Icon": "kaztoken", "Terminal": "false",
+		"Type": "Application", "Exec": "kaztoken panel --idle-exit 30m", "TryExec": "kaztoken", "Icon": "kaztoken", "Terminal": "false",
 		// What people know from the guide.
 		"Name": "KAZTOKEN control panel", "Name:kk": "KAZTOKEN басқару панелі", "Name:ru": "Панель управления KAZTOKEN",
 	} {
