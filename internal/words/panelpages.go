@@ -33,7 +33,7 @@ var pages = []entry{
 	},
 	{"panel.gone", "токен ажыратылды", "токен отключён", "the token has been pulled out"},
 	{"panel.over", "панельмен байланыс аяқталды: оны қайта ашыңыз", "сеанс панели окончен: откройте её снова", "the panel's session is over: open it again"},
-	{"panel.unreachable", "панель жауап бермейді", "панель не отвечает", "the panel does not answer"},
+	{"panel.unreachable", "панель жауап бермейді: оны қайта ашыңыз", "панель не отвечает: откройте её снова", "the panel does not answer: open it again"},
 	{
 		"panel.othertoken", "басқа токен қосылған: ПИН кодты қайта енгізіңіз",
 		"подключён другой токен: введите PIN-код заново", "another token is plugged in: enter the PIN again",

@@ -9,6 +9,17 @@
 
 	const say = (text) => { live.textContent = ""; live.textContent = text; };
 
+	// unreachable tells, once, that the panel does not answer.
+	function unreachable() {
+		say(live.dataset.failed);
+		const place = modal.open ? modal.querySelector(".dialog") : document.getElementById("notices");
+		if (!place || place.querySelector(".unreachable")) return;
+		const note = document.createElement("p");
+		note.className = "notice bad unreachable";
+		note.textContent = live.dataset.failed;
+		place.prepend(note);
+	}
+
 	// Dialogs: a page with a section.dialog, shown over the page that leads to it.
 
 	const modal = document.createElement("dialog");
@@ -31,7 +42,7 @@
 		try {
 			answer = await fetch(url, { ...options, headers: { "Panel-Dialog": "1" }, credentials: "same-origin", redirect: "error" });
 		} catch {
-			say(live.dataset.failed);
+			unreachable();
 			return;
 		}
 		const open = answer.headers.get("Panel-Open");
@@ -164,6 +175,7 @@
 		try {
 			answer = await fetch(location.href, { headers: { "Panel-Refresh": "1" }, credentials: "same-origin" });
 		} catch {
+			unreachable();
 			return;
 		}
 		if (!answer.ok) { location.reload(); return; }
@@ -195,6 +207,19 @@
 
 	let source = null;
 
+	// over leaves of the page what is still true: the program may have ended, so that
+	// nothing can be asked for any more.
+	function over() {
+		source.close();
+		if (modal.open) modal.close();
+		const text = document.createElement("p");
+		text.id = "message";
+		text.textContent = live.dataset.over;
+		document.getElementById("main").replaceChildren(text);
+		for (const part of document.querySelectorAll("nav, footer, .languages")) part.remove();
+		say(live.dataset.over);
+	}
+
 	function listen() {
 		if (source || document.hidden) return;
 		source = new EventSource("/events?seen=" + (document.getElementById("main").dataset.seen || ""));
@@ -204,7 +229,7 @@
 			refresh();
 		});
 		source.addEventListener("task", (e) => task(JSON.parse(e.data)));
-		source.addEventListener("session", () => { source.close(); say(live.dataset.over); location.reload(); });
+		source.addEventListener("session", over);
 	}
 
 	// gone tells in an open dialog that its token was pulled out.
