@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"kaztoken/bridge"
@@ -207,6 +209,36 @@ func hotPlug(t *testing.T, lang words.Language) {
 	b.says("#token-name", "KAZTOKEN")
 	b.gone("#cut")
 	b.look("whole-again")
+}
+
+// TestOpensTheBrowser: without a word about it, the panel hands its address to the
+// person's browser, and that works.
+func TestOpensTheBrowser(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	opened := filepath.Join(h.dir, "opened")
+	script := "#!/bin/sh\necho \"$1\" >" + opened + ".new && mv " + opened + ".new " + opened + "\n"
+	if err := os.WriteFile(filepath.Join(h.dir, "xdg-open"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.env[0] = "PATH=" + h.dir + ":" + os.Getenv("PATH")
+	s := h.start(t, "--backend", "virtual")
+	b := newTab(t, s, words.English, "opened")
+	b.eventually("an opened browser", func() bool {
+		address, err := os.ReadFile(opened)
+		s.entry = strings.TrimSpace(string(address))
+		return err == nil
+	})
+	b.enter()
+	b.see("#login")
+
+	// Once the program has ended, a page says so, and offers nothing any more.
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	b.says("main", b.say("panel.over"))
+	b.gone("#login")
+	b.look("over")
 }
 
 // TestSessionsAreApart: who has logged in in one browser has not in another.

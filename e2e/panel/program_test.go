@@ -104,8 +104,14 @@ func (l *lockedBuffer) String() string {
 // serve starts the panel of a home, which ends with the test.
 func (h *home) serve(t *testing.T, args ...string) *server {
 	t.Helper()
+	return h.start(t, append([]string{"--no-browser"}, args...)...)
+}
+
+// start is serve for a panel that may open a browser.
+func (h *home) start(t *testing.T, args ...string) *server {
+	t.Helper()
 	s := &server{home: h, args: args, log: new(lockedBuffer)}
-	s.cmd = exec.Command(programPath, append([]string{"panel", "--no-browser", "--json"}, args...)...)
+	s.cmd = exec.Command(programPath, append([]string{"panel", "--json"}, args...)...)
 	s.cmd.Env = h.env
 	s.cmd.Stderr = s.log
 	out, err := s.cmd.StdoutPipe()
@@ -146,7 +152,7 @@ func (s *server) again(t *testing.T) {
 		URL    string
 		Reused bool
 	}
-	out := s.home.run(t, append([]string{"panel", "--no-browser", "--json"}, s.args...)...)
+	out := s.home.run(t, append([]string{"panel", "--json"}, s.args...)...)
 	if err := json.Unmarshal([]byte(out), &said); err != nil || !said.Reused {
 		t.Fatalf("the second start says %q, %v", out, err)
 	}
