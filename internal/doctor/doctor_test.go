@@ -61,7 +61,7 @@ func healthy() *machine {
 	m := &machine{
 		root: fstest.MapFS{
 			rules:                                    file(string(content)),
-			"run/udev/data/c189:6":                   file("I:123\nG:uaccess\nQ:uaccess\n"),
+			"dev/bus/usb/001/007":                    {Mode: fs.ModeDevice | fs.ModeCharDevice | 0o660},
 			library:                                  file("\x7fELF\x00libudev\x00/run/pcscd/pcscd.comm\x00more"),
 			"usr/lib/libpcsclite.so":                 file("not looked at"),
 			"usr/lib/systemd/system/kaztoken.socket": file("[Socket]\n"),
@@ -150,12 +150,11 @@ var faults = []struct {
 	}, "line 1 command sudo ln -sf /dev/null /etc/udev/rules.d/10-first.rules"},
 	{"rule.notapplied", "not applied, whatever else is for other devices", doctor.ClassOutOfReach, func(m *machine) {
 		denied(m)
-		m.root["run/udev/data/c189:6"] = file("I:123\n")
+		m.root["dev/bus/usb/001/007"].Mode |= 0o004
 		m.root["etc/udev/rules.d/99-a.rules"] = file(`ATTR{idVendor}=="0a89", ATTR{idProduct}=="0030", MODE="0600"` + "\n" + `#ATTR{idVendor}=="0a89", MODE="0600"`)
 		m.root["etc/udev/rules.d/10-a.rules"] = file(`ATTR{idVendor}=="0a89", MODE="0600"`)
 		m.root["etc/udev/rules.d/99-b.rules"] = file(`ATTR{idVendor}=="0a89", SYMLINK+="token"`)
 	}, "udevadm trigger"},
-	{"rule.notapplied", "udev does not know it", doctor.ClassOutOfReach, func(m *machine) { denied(m); delete(m.root, "run/udev/data/c189:6") }, "udevadm trigger"},
 	{"rule.group", "a user from afar", doctor.ClassOutOfReach, denied, "usermod -aG kaztoken"},
 	{"holder.kernel", "a driver", doctor.ClassOutOfReach, func(m *machine) { m.sys[ported+":1.0/driver"] = link("../drivers/usbhid") }, "usbhid"},
 	{"holder.program", "a program", doctor.ClassOutOfReach, func(m *machine) { m.proc["100/comm"] = file("scdaemon\n") }, "scdaemon (pid 100)"},
@@ -196,6 +195,9 @@ var faults = []struct {
 	{"library.socket", "a library that was built by hand", doctor.ClassOutOfReach, func(m *machine) {
 		m.root["usr/local/lib/libpcsclite.so.1.0.0"] = file("\x7fELF\x00/usr/local/var/run/pcscd/pcscd.comm\x00")
 	}, "/usr/local/lib/libpcsclite.so.1.0.0 other /usr/local/var/run/pcscd/pcscd.comm"},
+	{"library.socket", "one whose path is in pieces", doctor.ClassOutOfReach, func(m *machine) {
+		m.root["usr/local/lib/libpcsclite.so.1.0.0"] = file("/usr/local/var/r\x00un/pcscd/pcscd.comm\x00")
+	}, "other …/pcscd/pcscd.comm"},
 	{"card.busy", "one program has it for itself", doctor.ClassOutOfReach, func(m *machine) {
 		m.card = doctor.Card{Err: fmt.Errorf("sharing violation: %w", usb.ErrBusy)}
 	}, "sharing violation"},
@@ -322,7 +324,13 @@ func TestNoAlarm(t *testing.T) {
 		"it sleeps and wakes up":        func(m *machine) { m.sys[ported+"/power/runtime_status"] = file("suspended\n") },
 		"no sysfs, no proc, no service": func(m *machine) { m.Root, m.Sys, m.Proc, m.Service, m.Access = nil, nil, nil, nil, nil },
 		"no certificate":                func(m *machine) { m.card.Certificates = nil },
-		"/var/run is /run":              func(m *machine) { m.root[library] = file("\x00/var/run/pcscd/pcscd.comm\x00") },
+		"a constant among others":       func(m *machine) { m.root[library] = file("SCard$DefaultRea/run/pcscd/pcscd\x01\x00\x00") },
+		"the name of a source":          func(m *machine) { m.root[library] = file("\x00../src/pcscd/pcscdaemon.c\x00") },
+		"programs are told where": func(m *machine) {
+			m.Socket = "/run/user/1000/pcsc"
+			m.root[library] = file("\x00/opt/pcscd/pcscd.comm\x00")
+		},
+		"/var/run is /run": func(m *machine) { m.root[library] = file("\x00/var/run/pcscd/pcscd.comm\x00") },
 	} {
 		m := healthy()
 		set(m)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -115,6 +116,9 @@ func (x *examination) running(name string) bool {
 	})
 }
 
+// defaultSocket is where programs look for the service if nothing else is said.
+const defaultSocket = "/run/pcscd/pcscd.comm"
+
 // libraryDirs are where the loader finds libpcsclite, the one that counts first
 // on most systems.
 var libraryDirs = []string{"usr/local/lib", "usr/local/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/*-linux-gnu*", "usr/lib64", "usr/lib", "opt/*/lib"}
@@ -126,8 +130,8 @@ const maxLibrary = 4 << 20
 // library looks for a libpcsclite whose programs look for the service where none
 // is: one that was built by hand, or came with a program.
 func (x *examination) library() (*Finding, bool) {
-	if x.Root == nil || x.asked().State != ServiceUp {
-		return nil, true
+	if x.Root == nil || x.asked().State != ServiceUp || x.Socket != defaultSocket {
+		return nil, true // or programs are told where it is
 	}
 	found := false
 	for _, dir := range libraryDirs {
@@ -166,17 +170,21 @@ func (x *examination) socketOf(file string) string {
 	if err != nil {
 		return ""
 	}
-	const name = "/pcscd.comm"
-	end := bytes.Index(b, []byte(name+"\x00"))
-	if end < 0 {
+	m := inLibrary.FindSubmatch(b)
+	if m == nil {
 		return ""
 	}
-	start := bytes.LastIndexByte(b[:end], 0) + 1
-	if end-start > 200 {
-		return ""
+	found := string(m[1][bytes.IndexByte(m[1], '/'):]) + ".comm"
+	if strings.HasPrefix(found, "/pcscd/") {
+		found = "…" + found // the compiler has cut it to pieces, of which this is not the first
 	}
-	return string(b[start:end]) + name
+	return found
 }
+
+// inLibrary finds the path of the socket in a library. Compilers load a short string
+// 16 bytes at a time: of /run/pcscd/pcscd.comm the first 16 stand among other
+// constants with nothing between them, and the rest is elsewhere.
+var inLibrary = regexp.MustCompile(`([\w./-]*/pcscd/pcscd)(?:\.c|[^\w.])`)
 
 // sameSocket compares paths; /var/run is /run.
 func sameSocket(a, b string) bool {
