@@ -299,8 +299,8 @@ func TestTransactionsExclude(t *testing.T) {
 }
 
 // pair is a program with a handle and buffers, to measure with.
-func pair(tb testing.TB, n int) (exchange func()) {
-	s := begin(tb, bridge.Config{}, echo())
+func pair(tb testing.TB, cfg bridge.Config, n int) (exchange func()) {
+	s := begin(tb, cfg, echo())
 	p := s.connected()
 	apdu := append([]byte{0, 0xEE, 0, 0}, make([]byte, n)...)
 	request := frame(wire.CmdTransmit, p.transmitBody(len(apdu), wire.MaxData), apdu...)
@@ -316,22 +316,37 @@ func pair(tb testing.TB, n int) (exchange func()) {
 }
 
 func TestTransmitDoesNotAllocate(t *testing.T) {
-	for _, n := range []int{1, 64, 250, 4000, 65000} {
-		exchange := pair(t, n)
-		for range 2 {
-			exchange() // rooms grow
+	var named, other atomic.Int32
+	traced := bridge.Config{Trace: func(e bridge.Event) {
+		switch {
+		case e.Command != wire.CmdTransmit:
+		case e.Reader == readerName:
+			named.Add(1)
+		default:
+			other.Add(1)
 		}
-		// All goroutines are counted, and the runtime has some of its own.
-		if allocs := testing.AllocsPerRun(500, exchange); allocs >= 1 {
-			t.Errorf("%d bytes: %v allocations", n, allocs)
+	}}
+	for name, cfg := range map[string]bridge.Config{"silent": {}, "traced": traced} {
+		for _, n := range []int{1, 64, 250, 4000, 65000} {
+			exchange := pair(t, cfg, n)
+			for range 2 {
+				exchange() // rooms grow
+			}
+			// All goroutines are counted, and the runtime has some of its own.
+			if allocs := testing.AllocsPerRun(500, exchange); allocs >= 1 {
+				t.Errorf("%s, %d bytes: %v allocations", name, n, allocs)
+			}
 		}
+	}
+	if named.Load() == 0 || other.Load() > 0 {
+		t.Errorf("%d APDUs were traced with their reader, %d without", named.Load(), other.Load())
 	}
 }
 
 func BenchmarkTransmit(b *testing.B) {
 	for _, n := range []int{1, 64, 250, 65000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			exchange := pair(b, n)
+			exchange := pair(b, bridge.Config{}, n)
 			b.ReportAllocs()
 			b.SetBytes(int64(2 * n))
 			for b.Loop() {
