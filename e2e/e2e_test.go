@@ -87,9 +87,10 @@ func TestMachine(t *testing.T) {
 	t.Logf("whole run: %v", time.Since(started).Round(time.Millisecond))
 }
 
-// A machine that has said nothing after bootLimit is given up for another one: on
-// a busy host it happens that the timer of a processor under QEMU stands still
-// before the first process runs. It takes five seconds on a quiet one.
+// A machine that has said nothing after bootLimit, or ends without a word, is given
+// up for another one: on a busy host it happens that the timer of a processor under
+// QEMU stands still before the first process runs. It takes five seconds on a
+// quiet one.
 const (
 	bootLimit    = 2 * time.Minute
 	bootAttempts = 3
@@ -105,22 +106,18 @@ func boot(ctx context.Context, t *testing.T, c vm.Config) (*vm.Machine, io.Reade
 			t.Fatal(err)
 		}
 		output := bufio.NewReader(m.Output)
-		speaks := make(chan struct{})
-		go func() {
-			defer close(speaks)
-			output.Peek(1) // whoever reads on sees its error again
-		}()
-		select {
-		case <-speaks:
+		began := time.Now()
+		silent := time.AfterFunc(bootLimit, m.Close)
+		_, err = output.Peek(1)
+		if silent.Stop() && err == nil {
 			t.Cleanup(m.Close)
 			return m, output
-		case <-time.After(bootLimit):
-			m.Close()
-			<-speaks
-			t.Logf("attempt %d: nothing from the machine in %v; end of its console:\n%s", attempt, bootLimit, m.Console(10))
-			if attempt == bootAttempts {
-				t.Fatal("giving up")
-			}
+		}
+		m.Close()
+		t.Logf("attempt %d: nothing from the machine in %v (%v); end of its console:\n%s",
+			attempt, time.Since(began).Round(time.Second), err, m.Console(10))
+		if attempt == bootAttempts {
+			t.Fatal("giving up")
 		}
 	}
 }
@@ -169,6 +166,7 @@ func build(ctx context.Context, t *testing.T, share string) {
 		{"CGO_ENABLED=1", "go", "build", "-o", target("gousbidle"), "./guest/testdata/gousbidle"},
 		{"CGO_ENABLED=0", "go", "build", "-o", target("static/kaztoken"), "../cmd/kaztoken"},
 		{"", "../.ci/ifd", share},
+		{"", "make", "-s", "-C", "..", "install", "BUILD=" + share, "DESTDIR=" + target("installed")},
 		client("stockclient"),
 		client("waitclient"),
 		{"", javaRuntime, "-m", "jdk.compiler/com.sun.tools.javac.Main", "-Xlint:all", "-d", target("java"), "guest/testdata/SmartCardClient.java"},
