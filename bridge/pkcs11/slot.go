@@ -61,7 +61,7 @@ func (r *run) look(ctx context.Context) ([]Reader, error) {
 		return nil, ErrCryptokiNotInitialized
 	}
 	if err != nil {
-		now = nil // whatever the reason, no token can be reached
+		now = nil // whatever the reason, no token can be found
 	}
 	r.mu.Lock()
 	slots := slices.Clone(r.slots)
@@ -74,6 +74,9 @@ func (r *run) look(ctx context.Context) ([]Reader, error) {
 			continue
 		}
 		stays := slices.ContainsFunc(now, func(n Reader) bool { return n.Name == reader.Name && n.Instance == reader.Instance })
+		if err != nil && tok != nil {
+			stays = true // its connection says when it goes
+		}
 		if !stays || tok != nil && tok.gone() {
 			r.vacate(s, reader)
 		}

@@ -1,6 +1,7 @@
 package pkcs11_test
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"testing"
@@ -348,5 +349,33 @@ func TestNothingLeft(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
 		}
+	}
+}
+
+// TestSourceFails: while nobody can say what is plugged in, a token that is open
+// works on, and one that is not is not found.
+func TestSourceFails(t *testing.T) {
+	w, _, p := plugged(t)
+	w.plug(reader+" 1", newCard(), true)
+	h := p.user()
+	p.slots(true)
+	w.mu.Lock()
+	w.err = errors.New("too many open files")
+	w.mu.Unlock()
+	if got := p.slots(true); !slices.Equal(got, []pkcs11.SlotID{0}) {
+		t.Errorf("slots with a token: %v", got)
+	}
+	p.ok("random", p.GenerateRandom(h, make([]byte, 8)))
+	_, err := p.OpenSession(1, ro)
+	want(t, "the other token", err, pkcs11.ErrTokenNotPresent)
+	w.unplug(reader)
+	if got := p.slots(true); len(got) != 0 {
+		t.Errorf("slots with a token that is gone: %v", got)
+	}
+	w.mu.Lock()
+	w.err = nil
+	w.mu.Unlock()
+	if got := p.slots(true); !slices.Equal(got, []pkcs11.SlotID{1}) {
+		t.Errorf("slots with a token in the end: %v", got)
 	}
 }

@@ -35,6 +35,7 @@ type world struct {
 	opened  int           // connections ever
 	open    int           // connections now
 	seats   map[*place]int
+	err     error // of Readers
 }
 
 // place has one token for as long as it is plugged in.
@@ -93,6 +94,9 @@ func (w *world) pull(p *place) {
 func (w *world) Readers(context.Context) ([]pkcs11.Reader, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.err != nil {
+		return nil, w.err
+	}
 	var all []pkcs11.Reader
 	for _, p := range w.places {
 		all = append(all, pkcs11.Reader{
