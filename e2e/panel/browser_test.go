@@ -428,7 +428,7 @@ func (b *tab) picture(name string) {
 		err error
 	)
 	for range 3 { // one that is taken while the page is replaced never comes
-		ctx, cancel := context.WithTimeout(b.ctx, *patience/6)
+		ctx, cancel := context.WithTimeout(b.ctx, *patience/3)
 		png, err = chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		cancel()
 		if err == nil {

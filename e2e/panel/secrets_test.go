@@ -5,7 +5,7 @@ package panel
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,23 +15,44 @@ import (
 	"kaztoken/internal/words"
 )
 
-// forms are the ways in which a secret may stand in a text or a file.
+// forms are the ways in which a secret may stand in a text or a file: in clear, in
+// hexadecimal or decimal bytes, or in Base64 with 0, 1 or 2 bytes of a group before it.
 func forms(secret string) map[string]string {
-	raw := []byte(secret)
-	all := map[string]string{"clear": secret, "hex": hex.EncodeToString(raw), "Base64": strings.TrimRight(base64.StdEncoding.EncodeToString(raw), "=")}
-	spaced := strings.ToLower(strings.TrimSpace(strings.Join(strings.Split(hex.EncodeToString(raw), ""), "")))
-	var pairs []string
-	for i := 0; i < len(spaced); i += 2 {
-		pairs = append(pairs, spaced[i:i+2])
+	all := map[string]string{
+		"clear": secret, "hex": fmt.Sprintf("%x", secret), "spaced hex": fmt.Sprintf("% x", secret),
+		"decimal": strings.Trim(fmt.Sprint([]byte(secret)), "[]"),
 	}
-	all["spaced hex"] = strings.Join(pairs, " ")
+	for before := range 3 {
+		text := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), secret...))
+		if (before+len(secret))%3 != 0 {
+			text = text[:len(text)-1] // it depends on what follows
+		}
+		all[fmt.Sprintf("Base64 %d", before)] = text[(before*8+5)/6:]
+	}
 	return all
+}
+
+// TestForms: a secret is found wherever it stands.
+func TestForms(t *testing.T) {
+	const secret = "Zharkent-5071"
+	for _, text := range []string{
+		secret, fmt.Sprintf("%X", secret), fmt.Sprintf("% x", "1"+secret+"2"), fmt.Sprint([]byte("1" + secret + "2")),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("1" + secret + "34")),
+		base64.StdEncoding.EncodeToString([]byte("12" + secret + "3")), base64.URLEncoding.EncodeToString([]byte("123" + secret)),
+	} {
+		if holds(text, secret) == "" {
+			t.Errorf("not found in %s", text)
+		}
+	}
+	if form := holds("Zharkent-5072", secret); form != "" {
+		t.Errorf("another one is found in %s", form)
+	}
 }
 
 // holds finds a secret in a text, whatever the letters' case.
 func holds(text, secret string) (form string) {
 	for form, s := range forms(secret) {
-		if form == "Base64" && strings.Contains(text, s) || form != "Base64" && strings.Contains(strings.ToLower(text), strings.ToLower(s)) {
+		if strings.Contains(text, s) || !strings.HasPrefix(form, "Base64") && strings.Contains(strings.ToLower(text), strings.ToLower(s)) {
 			return form
 		}
 	}
@@ -43,7 +64,6 @@ func holds(text, secret string) (form string) {
 // bar, the pages and what the browser keeps.
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
-	// A number that stands nowhere else, and is not on any page.
 	const user, admin, wrong = "Zharkent-5071", "Zaisan-6082", "Zyrian-7093"
 	secrets := []string{user, admin, wrong, identityPassword}
 	s := virtual(t, "--log-level", "trace")

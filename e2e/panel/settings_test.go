@@ -15,12 +15,19 @@ import (
 // TestSettings changes every setting, and finds it again in the file, after a new
 // start and in the commands.
 func TestSettings(t *testing.T) {
-	for _, lang := range words.Languages() {
-		t.Run(string(lang), func(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		lang     words.Language
+		scripted bool
+	}{{"en", words.English, true}, {"kk", words.Kazakh, true}, {"ru", words.Russian, true}, {"noscript", words.Kazakh, false}} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := virtual(t)
-			b := newTab(t, s, lang, "settings-"+string(lang))
-			b.closely = lang == words.English
+			b := newTab(t, s, c.lang, "settings-"+c.name)
+			b.closely = c.lang == words.English
+			if !c.scripted {
+				b.withoutScripts()
+			}
 			b.enter()
 			b.open("about")
 			b.see("#version")
