@@ -86,6 +86,8 @@ static void descendant(int depth)
 		in_child(descendant, depth - 1);
 	sign(session, key);
 	expect("C_Finalize", CALL(C_Finalize, NULL), 0);
+	if (depth > 0) /* with the same descriptors free as this one had */
+		in_child(descendant, depth - 1);
 	expect("C_Initialize anew", CALL(C_Initialize, NULL), 0);
 	expect("C_Finalize anew", CALL(C_Finalize, NULL), 0);
 }
@@ -122,7 +124,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 4; i++)
 		if (pthread_create(&threads[i], NULL, signer, &key) != 0)
 			return 1;
-	in_child(descendant, 1);
+	in_child(descendant, 2);
 	sign(session, key);
 	for (int i = 0; i < 5; i++)
 		in_child(descendant, 0);
