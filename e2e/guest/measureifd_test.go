@@ -5,6 +5,7 @@ package guest
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ var ifdSisterStack = stack{ifdStack.name, ccidsim.RutokenECP, func(t testing.TB)
 }}
 
 // TestMeasureIFDAPDU sends the same echo APDUs through the same client program and
-// service, with the stock driver in it and with ours.
+// service, with the stock driver in it and with ours. The context switches of the
+// service tell more than times where the host is busy.
 func TestMeasureIFDAPDU(t *testing.T) {
 	oneCPU(t)
 	k := newToken(t, ccidsim.RutokenECP)
@@ -35,19 +37,43 @@ func TestMeasureIFDAPDU(t *testing.T) {
 			apdu = append(apdu, byte(i))
 		}
 		apdu = append(apdu, byte(size))
-		took := make(map[string][]time.Duration)
+		took, switched := make(map[string][]time.Duration), make(map[string]int)
 		for range serviceRounds {
 			for _, s := range stacks {
-				took[s.name] = append(took[s.name], measureService(t, s, apdu, (measuredAPDUs+serviceRounds-1)/serviceRounds)...)
+				d, n := measureDriver(t, s, apdu, (measuredAPDUs+serviceRounds-1)/serviceRounds)
+				took[s.name] = append(took[s.name], d...)
+				switched[s.name] += n
 			}
 		}
 		w := newTable(fmt.Sprintf("echo of %d bytes, %d times, through pcscd, ms", size, len(took[stockStack.name])),
-			"driver", "median", "99th", "of the stock median, goal 1.0")
+			"driver", "median", "99th", "of the stock median, goal 1.0", "context switches per APDU")
 		for i, s := range stacks {
 			m := median(took[s.name])
 			w.row([]string{"libccid", "libifdkaztoken"}[i], ms(m), ms(highest(took[s.name])),
-				fmt.Sprintf("%.2f", float64(m)/float64(median(took[stockStack.name]))))
+				fmt.Sprintf("%.2f", float64(m)/float64(median(took[stockStack.name]))),
+				fmt.Sprintf("%.1f", float64(switched[s.name])/float64(len(took[s.name]))))
 		}
 		w.print(t)
 	}
+}
+
+// measureDriver is measureService that counts the context switches of the service,
+// those of finding the reader included.
+func measureDriver(t *testing.T, s stack, apdu []byte, n int) (took []time.Duration, switched int) {
+	t.Helper()
+	process, stop := s.start(t)
+	defer stop()
+	switched = -contextSwitches(t, process.Process.Pid)
+	_, answers, err := stock(t, s.profile.ProductName, slices.Repeat([][]byte{apdu}, n), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switched += contextSwitches(t, process.Process.Pid)
+	for i, a := range answers {
+		if !isEcho(a.bytes, apdu) {
+			t.Fatalf("%s: exchange %d: % X", s.name, i, a.bytes)
+		}
+		took = append(took, a.took)
+	}
+	return took, switched
 }
