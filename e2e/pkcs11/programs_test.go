@@ -70,6 +70,17 @@ func freePort(t *testing.T) string {
 // connections at a port.
 func (d *desk) serve(t *testing.T, port string, args ...string) *bytes.Buffer {
 	t.Helper()
+	return d.serveAt(t, "tcp", "127.0.0.1:"+port, args...)
+}
+
+// serveSocket is serve of a server at a socket.
+func (d *desk) serveSocket(t *testing.T, path string, args ...string) *bytes.Buffer {
+	t.Helper()
+	return d.serveAt(t, "unix", path, args...)
+}
+
+func (d *desk) serveAt(t *testing.T, network, address string, args ...string) *bytes.Buffer {
+	t.Helper()
 	var said bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = d.dir, d.env
@@ -83,7 +94,7 @@ func (d *desk) serve(t *testing.T, port string, args ...string) *bytes.Buffer {
 		cmd.Wait()
 	})
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+		if c, err := net.Dial(network, address); err == nil {
 			c.Close()
 			return &said
 		}
@@ -128,6 +139,14 @@ func TestSSH(t *testing.T) {
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(out), "in") {
 		t.Errorf("ssh: %v\n%s\nsshd said:\n%s", err, out, said.Bytes())
 	}
+	// The agent takes modules that lie where systems have them, or that it was told of.
+	agent := d.path("agent")
+	d.serveSocket(t, agent, "ssh-agent", "-D", "-a", agent, "-P", built.module)
+	d.env = append(d.env, "SSH_AUTH_SOCK="+agent)
+	d.run(t, []string{"Card added"}, "ssh-add", "-s", built.module)
+	d.run(t, []string{"one (RSA)"}, "ssh-add", "-l")
+	d.run(t, nil, "ssh-add", "-T", d.path("authorized_keys"))
+	d.run(t, []string{"Card removed"}, "ssh-add", "-e", built.module)
 }
 
 // TestOpenSSL signs through libp11's engine, and authenticates a TLS client to
@@ -151,6 +170,10 @@ func TestOpenSSL(t *testing.T) {
 	}
 	d.run(t, []string{"Client certificate", "Subject: CN=two"}, "curl", "-sS", "--engine", "pkcs11", "--key-type", "ENG", "--key", uri("two", "private"),
 		"--cert", "two.pem", "--cacert", "server.pem", "https://127.0.0.1:"+port+"/")
+	// libp11 takes all of the file for the PIN, a newline at its end as well.
+	source := "?pin-source=file:" + d.write(t, "bare-pin", userPIN)
+	d.run(t, []string{"Client certificate", "Subject: CN=two"}, "curl", "-sS", "--engine", "pkcs11", "--cert-type", "ENG", "--cert", "pkcs11:object=two;type=cert",
+		"--key-type", "ENG", "--key", "pkcs11:object=two;type=private"+source, "--cacert", "server.pem", "https://127.0.0.1:"+port+"/")
 	if out, err := d.try(t, "curl", "-sS", "--cacert", "server.pem", "https://127.0.0.1:"+port+"/"); err == nil {
 		t.Errorf("the server let in who has no certificate:\n%s", out)
 	}
@@ -210,5 +233,7 @@ func TestJava(t *testing.T) {
 	for _, algorithm := range []string{"SHA1withRSA", "SHA256withRSA", "SHA384withRSA", "SHA512withRSA", "RSASSA-PSS"} {
 		want = append(want, fmt.Sprintf("%s: verified true", algorithm))
 	}
+	d.run(t, []string{"two, PrivateKeyEntry"}, filepath.Join(filepath.Dir(javaRuntime), "keytool"), "-keystore", "NONE", "-storetype", "PKCS11",
+		"-providerClass", "sun.security.pkcs11.SunPKCS11", "-providerArg", config, "-list", "-storepass:file", d.path("pin"))
 	d.run(t, want, javaRuntime, "-cp", d.dir, "KeyStoreClient", config, d.path("pin"))
 }
