@@ -73,14 +73,13 @@ func (c *call) repair() {
 	}, again)
 }
 
-// taskBody is how far an operation is, and what came of it.
+// taskBody is how far an operation is, or why it was not done.
 type taskBody struct {
 	ID      string
 	What    string
 	Percent int
 	Known   bool // the operation tells how far it is
 	Over    bool
-	Done    string
 	Problem *Problem
 	Next    string
 	Format  bool // it must not be pulled out
@@ -93,6 +92,13 @@ func (c *call) taskPage() {
 		return
 	}
 	state := t.state()
+	if state.over && state.err == nil { // what came of it is told where it shows
+		if state.said.some() {
+			c.s.tell(state.said)
+		}
+		c.redirect(t.next)
+		return
+	}
 	b := taskBody{
 		ID: t.id, What: c.text(t.kind), Percent: state.percent(), Known: state.total > 0, Over: state.over, Next: t.next,
 		Format: t.kind == "format.title",
@@ -100,11 +106,7 @@ func (c *call) taskPage() {
 	reload := 1
 	if state.over {
 		reload = 0
-		if state.err != nil {
-			b.Problem, b.Next = c.problem(state.err), t.back
-		} else if state.said.some() {
-			b.Done = c.text(state.said.key, state.said.values...)
-		}
+		b.Problem, b.Next = c.problem(state.err), t.back
 	}
 	tab := "admin"
 	if t.next == "/certificates" {

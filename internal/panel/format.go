@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"kaztoken/firmware"
 	"kaztoken/internal/describe"
@@ -133,6 +134,7 @@ func (c *call) prepareFormat() {
 		*g.pin = pin.Bytes()
 	}
 	c.s.suspend(p)
+	c.srv.news.tell() // there is a time to be minded
 	c.redirect("/format/confirm")
 }
 
@@ -150,15 +152,20 @@ func (n *session) suspend(p *pending) {
 	n.pending[p.station] = p
 }
 
-// resume takes a format that waits.
-func (n *session) resume(station string) *pending {
+// resume takes a format that waits, nil if there is none or it has waited too long.
+func (n *session) resume(station string, now time.Time) *pending {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.pending[station]
 	delete(n.pending, station)
+	if p != nil && !now.Before(p.until) {
+		p.wipe()
+		return nil
+	}
 	return p
 }
 
+// waits reports whether a format waits.
 func (n *session) waits(station string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -194,14 +201,14 @@ func (c *call) confirmation() confirmBody {
 }
 
 func (c *call) cancelFormat() {
-	if p := c.s.resume(c.station.id); p != nil {
+	if p := c.s.resume(c.station.id, c.srv.cfg.Now()); p != nil {
 		p.wipe()
 	}
 	c.redirect("/")
 }
 
 func (c *call) startFormat() {
-	p := c.s.resume(c.station.id)
+	p := c.s.resume(c.station.id, c.srv.cfg.Now())
 	if p == nil {
 		c.s.tell(notice{key: "panel.expired", bad: true})
 		c.redirect("/format")

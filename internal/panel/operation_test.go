@@ -4,9 +4,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"kaztoken/firmware/emu"
+	"kaztoken/internal/panel"
 	"kaztoken/internal/settings"
 	"kaztoken/internal/words"
 )
@@ -261,6 +264,28 @@ func TestFormat(t *testing.T) {
 		b.login("user", factoryUser)
 		b.get("/information").wants(200, words.For(l).Text("pin.tries", "left", 10, "max", 10), words.For(l).Text("info.policy.value", "policy", "both"))
 	})
+}
+
+// TestWarningIsAnsweredTooLate: what was typed is forgotten after some minutes.
+func TestWarningIsAnsweredTooLate(t *testing.T) {
+	var (
+		mu  sync.Mutex
+		now = testTime
+	)
+	w := newWorld(t, func(c *panel.Config) {
+		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	}, newCard(t))
+	b := w.enter(words.English)
+	b.login("admin", factoryAdmin)
+	b.post("/format", formatForm()...).wants(200, say(words.English, "format.warn"))
+	mu.Lock()
+	now = now.Add(5 * time.Minute)
+	mu.Unlock()
+	if a := b.post("/format/start"); a.path != "/format" {
+		t.Errorf("the format begins: %s", a.path)
+	}
+	b.get("/certificates").wants(200, say(words.English, "list.empty"))
+	b.login("user", factoryUser)
 }
 
 func TestFormatForbidsDefaultPINsWhenSettingsDo(t *testing.T) {

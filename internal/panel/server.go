@@ -44,9 +44,9 @@ type Config struct {
 	Password *Password
 
 	Now func() time.Time // nil is time.Now
-	// Trace is told of every request that was answered; nil for nobody.
-	Trace func(Exchange)
-	// Report is told of what no person can be told of; nil for nobody.
+	// Trace is told of every request that was answered, and Report of what no person
+	// can be told of; nil for nobody. Calls may overlap.
+	Trace  func(Exchange)
 	Report func(error)
 }
 
@@ -265,9 +265,7 @@ func (s *Server) mind() {
 				n.tell(notice{key: "panel.idle", bad: true})
 				s.news.tell()
 			}
-			if rest > 0 {
-				wait = min(wait, rest)
-			}
+			wait = min(wait, rest)
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -266,23 +266,28 @@ func (n *session) credentials(station string) (credentials, error) {
 	return credentials{role: l.role, pin: secret.Copy(l.pin.Bytes()), serial: l.serial}, nil
 }
 
-// idle logs out of everything if the session was not used for so long, and
-// reports whether it did. It gives how long it will be until then.
+// idle logs out of everything if the session was not used for so long, and reports
+// whether it did. It drops what has waited too long for an answer. rest is how long it
+// will be until there is something to do again.
 func (n *session) idle(now time.Time, limit time.Duration) (out bool, rest time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	rest = time.Hour
 	for id, p := range n.pending {
-		if !now.Before(p.until) {
-			p.wipe()
-			delete(n.pending, id)
+		left := p.until.Sub(now)
+		if left > 0 {
+			rest = min(rest, left)
+			continue
 		}
+		p.wipe()
+		delete(n.pending, id)
 	}
 	if len(n.logins) == 0 || limit <= 0 {
-		return false, limit
-	}
-	if rest = limit - now.Sub(n.used); rest > 0 {
 		return false, rest
 	}
+	if left := limit - now.Sub(n.used); left > 0 {
+		return false, min(rest, left)
+	}
 	n.forget()
-	return true, limit
+	return true, rest
 }

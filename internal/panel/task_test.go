@@ -123,8 +123,9 @@ func TestKeyGenerationShowsProgress(t *testing.T) {
 	<-g.held
 	b.post("/certificates/generate", "bits", "2048", "label", "again").wants(422, say(words.Kazakh, "panel.occupied"))
 	close(g.open)
-	waitFor(t, func() bool { return strings.Contains(b.get(a.path).body, `id="done"`) })
-	b.get("/certificates").wants(200, "work")
+	var end *answer
+	waitFor(t, func() bool { end = b.get(a.path); return end.path == "/certificates" })
+	end.wants(200, "work", words.For(words.Kazakh).Text("origin.local"), "Кілт жұбы жасалды")
 }
 
 // TestPulledOutDuringAnOperation: it is told plainly, and what the token was left

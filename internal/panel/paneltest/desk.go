@@ -75,7 +75,7 @@ func (d *Desk) Fail(err error) {
 	d.tell()
 }
 
-// Open counts the tokens that are open now.
+// Opened counts the tokens that are open now.
 func (d *Desk) Opened() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
