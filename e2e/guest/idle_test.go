@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,6 +61,32 @@ func TestIdle(t *testing.T) {
 			t.Errorf("token gone: %d context switches in %v, want none", n, restTime)
 		}
 	})
+}
+
+// TestServiceIdle: a service that was used, has a token, and a client that waits,
+// does nothing once it has switched the card off, also not when whatever was set
+// for the answers is over; and it keeps little memory.
+func TestServiceIdle(t *testing.T) {
+	const most = 12 << 10 // KiB
+	process, stop := ourStack.start(t)
+	defer stop()
+	k := newToken(t, ourStack.profile)
+	k.plug(t)
+	if _, _, err := stock(t, ourStack.profile.ProductName, slices.Repeat([][]byte{{0x80, 0xEC, 0, 0, 1}}, 100), 0); err != nil {
+		t.Fatal(err)
+	}
+	client := startDialogue(t, "./waitclient", "state", ourStack.profile.ProductName)
+	client.awaitWait(t)
+	time.Sleep(powerOffTime)
+	n, kib := switches(t, idleTime, process)[0], resident(t, process)
+	t.Logf("%d context switches in %v, %d KiB", n, idleTime, kib)
+	if n != 0 {
+		t.Error("want none")
+	}
+	if kib > most {
+		t.Errorf("want %d KiB at the most", most)
+	}
+	client.end()
 }
 
 // startGousbIdle plugs in a token that our program leaves alone and starts a
