@@ -8,7 +8,7 @@ import (
 
 // Await waits until what [Find] gives on the chosen road may have changed: a
 // device came or went, or a smart-card service says that something has happened
-// to its readers, or ends. unchanged is asked once everything is being watched,
+// to its readers, or ends, or starts. unchanged is asked once everything is being watched,
 // so that nothing falls between the caller's own look and this call: if it says
 // no, Await returns at once. The error is that of ctx or of the options.
 func Await(ctx context.Context, o Options, unchanged func() bool) error {
@@ -59,11 +59,13 @@ func watchesOf(r road) []watch {
 	return nil // a token in software neither comes nor goes
 }
 
+// watch of a service that is not there waits for it to start.
 func (r *serviceRoad) watch(ctx context.Context, begun func()) bool {
 	defer begun()
 	s, err := r.connect(ctx)
 	if err != nil {
-		return false
+		begun()
+		return r.awaitService(ctx)
 	}
 	defer s.Close() // nothing is connected
 	known, err := s.Readers(ctx)
@@ -72,6 +74,18 @@ func (r *serviceRoad) watch(ctx context.Context, begun func()) bool {
 		_, err = s.Wait(ctx, known)
 	}
 	return err == nil || ctx.Err() == nil
+}
+
+// awaitService tries again and again until there is a service, of which nobody
+// tells. It is false if ctx ends before.
+func (r *serviceRoad) awaitService(ctx context.Context) bool {
+	for delay := backoffMin; sleep(ctx, nil, delay); delay = min(2*delay, backoffMax) {
+		if s, err := r.connect(ctx); err == nil {
+			s.Close() // nothing is connected
+			return true
+		}
+	}
+	return false
 }
 
 func (r *usbRoad) watch(ctx context.Context, begun func()) bool {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kaztoken/bridge/client"
 	"kaztoken/bridge/wire"
@@ -71,6 +73,26 @@ func TestAwait(t *testing.T) {
 	if err := Await(t.Context(), Options{Backend: "air"}, nil); !errors.As(err, &option) {
 		t.Errorf("no such road: %v", err)
 	}
+}
+
+// TestAwaitServiceStart waits where there is no service until there is one.
+func TestAwaitServiceStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newServiceRoad("")
+		starts := time.Now().Add(10 * time.Second)
+		r.dial = func(context.Context) (smartcards, error) {
+			if time.Now().Before(starts) {
+				return nil, &client.Error{Op: "connect", Code: wire.NoService}
+			}
+			return &fakeService{}, nil
+		}
+		if err := await(t.Context(), r, func() bool { return true }); err != nil {
+			t.Error(err)
+		}
+		if late := time.Since(starts); late < 0 || late > 10*time.Second {
+			t.Errorf("noticed after %v", late)
+		}
+	})
 }
 
 // TestLeaveOpen lets a card go on which another program goes on with the log-in.
