@@ -168,7 +168,7 @@ func tellFinding(w words.Words, f *doctor.Finding) (cause, todo string) {
 	values := make([]any, len(f.Values))
 	for i, v := range f.Values {
 		if t, ok := v.(time.Time); ok {
-			v = w.Date(t)
+			v = w.DateTime(t)
 		}
 		values[i] = v
 	}
