@@ -24,8 +24,9 @@ const (
 
 // TestMeasureSign compares a signature by our module with one by OpenSC's, on the
 // same token in software over the same service: APDUs, and time. The arithmetic of
-// RSA in that token is in both times, and on this machine takes as long as
-// everything else; so it is measured by itself in the same run, and taken off.
+// RSA in that token is in both times, and on this machine takes longer than
+// everything else; so it is measured by itself in the same run, and taken off the
+// fastest signature, which is the one that nothing else on the machine disturbed.
 func TestMeasureSign(t *testing.T) {
 	if !*bench {
 		t.Skip("measurements run with -e2e.bench")
@@ -34,50 +35,63 @@ func TestMeasureSign(t *testing.T) {
 	d.env = append(d.env, "OPENSC_CONF="+d.write(t, "opensc.conf", openscConf))
 	client := d.client(t)
 	d.tool(t, nil, login("--keypairgen", "--key-type", "rsa:2048", "--id", "01", "--label", "one")...)
-	modules := []string{built.module, openscModule}
 	bare := bareToken(t)
 	alone := bare(t)
-	var best [2]time.Duration
-	for range measuredRounds { // one beside the other; the least disturbed counts
+	modules := []string{built.module, openscModule}
+	var best [2]signing
+	for range measuredRounds { // one beside the other
 		alone = min(alone, bare(t))
 		for i, module := range modules {
-			if took, _ := d.sign(t, client, module); best[i] == 0 || took < best[i] {
-				best[i] = took
+			s := d.sign(t, client, module)
+			if best[i].mean == 0 {
+				best[i] = s
 			}
+			best[i].mean, best[i].fastest = min(best[i].mean, s.mean), min(best[i].fastest, s.fastest)
 		}
 	}
 	d.unplug(t)
 	d.plug(t, "--log-level", "trace") // which takes time
-	var apdus [2]float64
-	t.Logf("RSA-2048 in the token alone: %v", alone)
+	t.Logf("RSA-2048 in the token alone: %v at best", alone)
 	for i, module := range modules {
-		_, n := d.sign(t, client, module)
-		apdus[i] = float64(n) / measuredSignatures
-		t.Logf("%-7s %.2f APDUs per C_Sign, %v (%.0f signatures/s), %v without RSA", [2]string{"ours", "OpenSC"}[i],
-			apdus[i], best[i], 1/best[i].Seconds(), best[i]-alone)
+		best[i].apdus = d.sign(t, client, module).apdus
+		t.Logf("%-7s %.2f APDUs per C_Sign, %.0f signatures/s, the fastest %v: %v without RSA", [2]string{"ours", "OpenSC"}[i],
+			best[i].apdus, 1/best[i].mean.Seconds(), best[i].fastest, best[i].fastest-alone)
 	}
-	t.Logf("ours of OpenSC's: %.2f of the APDUs (goal 0.50); %.2f times the signatures/s (goal 2), %.2f times without RSA",
-		apdus[0]/apdus[1], float64(best[1])/float64(best[0]), float64(best[1]-alone)/float64(best[0]-alone))
+	ours, theirs := best[0], best[1]
+	t.Logf("ours of OpenSC's: %.2f of the APDUs (goal 0.50); %.2f times the signatures/s (goal 2)",
+		ours.apdus/theirs.apdus, float64(theirs.mean)/float64(ours.mean))
+	if ours.fastest <= alone || theirs.fastest <= alone {
+		t.Error("the machine is too busy: RSA alone took longer than all of it")
+	}
 }
 
-// sign has the client sign, and gives how long a signature took and how many
-// commands all of them were, if the service's log tells.
-func (d *desk) sign(t *testing.T, client, module string) (each time.Duration, apdus int) {
+// signing is how long signatures took, and how many commands each was, if the
+// service's log tells.
+type signing struct {
+	mean, fastest time.Duration
+	apdus         float64
+}
+
+// sign has the client sign.
+func (d *desk) sign(t *testing.T, client, module string) signing {
 	t.Helper()
 	c := d.start(t, client, "rate", module, d.path("pin"), strconv.Itoa(measuredSignatures))
 	c.line(t)
 	before := d.transmits(t)
 	fmt.Fprintln(c.in)
-	micros, err := strconv.Atoi(c.line(t))
-	if err != nil {
+	var all, fastest int
+	if _, err := fmt.Sscan(c.line(t), &all, &fastest); err != nil {
 		t.Fatal(err)
 	}
-	apdus = d.transmits(t) - before
+	apdus := d.transmits(t) - before
 	fmt.Fprintln(c.in)
 	if err := c.cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, c.errs.Bytes())
 	}
-	return time.Duration(micros) * time.Microsecond / measuredSignatures, apdus
+	return signing{
+		time.Duration(all) * time.Microsecond / measuredSignatures, time.Duration(fastest) * time.Microsecond,
+		float64(apdus) / measuredSignatures,
+	}
 }
 
 // stopwatch is a card with the time that it works.
@@ -114,13 +128,15 @@ func bareToken(t *testing.T) func(t *testing.T) time.Duration {
 	}
 	digest := sha256.Sum256([]byte("to be signed"))
 	return func(t *testing.T) time.Duration {
-		card.spent = 0
+		fastest := limit
 		for range measuredSignatures {
+			card.spent = 0
 			if _, err := key.Sign(nil, digest[:], crypto.SHA256); err != nil {
 				t.Fatal(err)
 			}
+			fastest = min(fastest, card.spent)
 		}
-		return card.spent / measuredSignatures
+		return fastest
 	}
 }
 

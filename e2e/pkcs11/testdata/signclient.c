@@ -3,7 +3,8 @@
  * goes away.
  *
  *	signclient rate MODULE PINFILE COUNT
- *		log in, sign COUNT times in one session; prints the microseconds
+ *		log in, sign COUNT times in one session; prints the microseconds of all
+ *		and those of the fastest
  *	signclient load MODULE PINFILE THREADS
  *		THREADS threads sign until standard input ends; after each line "back"
  *		there, prints "all" as soon as each thread has signed since, and at the
@@ -116,6 +117,7 @@ static int rate(int count)
 {
 	CK_SESSION_HANDLE session;
 	CK_OBJECT_HANDLE key;
+	long all = 0, fastest = 0;
 	struct timespec a, b;
 	unsigned char out[256];
 	CK_RV rv = ready(&session, &key);
@@ -128,12 +130,19 @@ static int rate(int count)
 	fflush(stdout);
 	if (getchar() == EOF)
 		return 1;
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
+		long took;
+
+		clock_gettime(CLOCK_MONOTONIC, &a);
 		if ((rv = sign(session, key, out)) != 0)
 			die("C_Sign", rv);
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	printf("%ld\n", (b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		took = (b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000;
+		all += took;
+		if (i == 0 || took < fastest)
+			fastest = took;
+	}
+	printf("%ld %ld\n", all, fastest);
 	fflush(stdout);
 	if (getchar() == EOF)
 		return 1;
