@@ -91,6 +91,21 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
+// TestLongKey makes a key of 4096 bits, the longest, and uses it.
+func TestLongKey(t *testing.T) {
+	d := newDesk(t)
+	d.tool(t, []string{"Public Key Object; RSA 4096 bits"}, login("--keypairgen", "--key-type", "rsa:4096", "--id", "04", "--label", "long")...)
+	d.tool(t, nil, "--read-object", "--type", "pubkey", "--id", "04", "-o", "long.der")
+	message := d.write(t, "message", "to be signed")
+	d.tool(t, nil, login("--sign", "--mechanism", "SHA512-RSA-PKCS", "--id", "04", "-i", message, "-o", "sig")...)
+	d.run(t, []string{"Verified OK"}, "openssl", "dgst", "-sha512", "-keyform", "der", "-verify", "long.der", "-signature", "sig", message)
+	d.run(t, nil, "openssl", "pkeyutl", "-encrypt", "-pubin", "-keyform", "der", "-inkey", "long.der", "-in", message, "-out", "cryptogram")
+	d.tool(t, nil, login("--decrypt", "--mechanism", "RSA-PKCS", "--id", "04", "-i", "cryptogram", "-o", "clear")...)
+	if b, err := os.ReadFile(d.path("clear")); err != nil || string(b) != "to be signed" {
+		t.Errorf("decrypted to %q, %v", b, err)
+	}
+}
+
 // TestPINs walks through what the standard has for PINs and for a new token.
 func TestPINs(t *testing.T) {
 	d := newDesk(t)
