@@ -105,6 +105,12 @@ func apdus(t testing.TB, extended bool) (all [][]byte) {
 // session records what the APDUs look like on a reader, and gives the path.
 func session(t testing.TB, p ccidsim.Profile, o trace.Options, all [][]byte, faults ...ccidsim.Fault) string {
 	t.Helper()
+	return sessionWith(t, p, o, all, nil, faults...)
+}
+
+// sessionWith is session with options of the driver.
+func sessionWith(t testing.TB, p ccidsim.Profile, o trace.Options, all [][]byte, options []ccid.Option, faults ...ccidsim.Fault) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "session.pcapng")
 	r, err := trace.Create(path, o)
 	if err != nil {
@@ -112,7 +118,7 @@ func session(t testing.TB, p ccidsim.Profile, o trace.Options, all [][]byte, fau
 	}
 	d := ccidsim.New(p, &vault{atr: p.ATR})
 	ifc := interfaceOf(t, d.Info())
-	reader, err := ccid.Open(t.Context(), r.Pipe(d.Pipe(), d.Info(), ifc), ifc, ccid.WithDevice(d.Info()))
+	reader, err := ccid.Open(t.Context(), r.Pipe(d.Pipe(), d.Info(), ifc), ifc, append(options, ccid.WithDevice(d.Info()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +212,50 @@ func TestNoSecret(t *testing.T) {
 			}
 			compare(t, p, events(t, clear), events(t, masked))
 		})
+	}
+}
+
+// TestNoSecretInPieces: answers come in two transfers each, the first of one packet.
+func TestNoSecretInPieces(t *testing.T) {
+	all := apdus(t, false)
+	options := []ccid.Option{ccid.WithHeaderFirst()}
+	for path, want := range map[string]bool{
+		sessionWith(t, ccidsim.KAZTOKEN, trace.Options{Unmasked: true}, all, options): true,
+		sessionWith(t, ccidsim.KAZTOKEN, trace.Options{}, all, options):               false,
+	} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shows(b, plain); (got != nil) != want {
+			t.Errorf("shows % X, want %v", got, want)
+		}
+		if shows(b, open) == nil {
+			t.Error("what is no secret is missing")
+		}
+	}
+}
+
+// TestNoSecretInRepeats: blocks of T=1 are sent again, either way, wherever they are
+// in their chain.
+func TestNoSecretInRepeats(t *testing.T) {
+	all := apdus(t, true)
+	for _, where := range []ccidsim.Where{ccidsim.BlockOut, ccidsim.BlockIn} {
+		for at := 1; at <= 60; at++ {
+			var b []byte
+			synctest.Test(t, func(t *testing.T) {
+				f := ccidsim.Fault{Where: where, At: at, Kind: ccidsim.BadEDC}
+				var err error
+				if b, err = os.ReadFile(session(t, ccidsim.TPDUT1LRC, trace.Options{}, all, f)); err != nil {
+					t.Fatal(err)
+				}
+			})
+			for _, secret := range [][]byte{userPIN, adminPIN, keyBody, plain} {
+				if got := shows(b, secret); got != nil {
+					t.Errorf("%v at %d: % X shows", where, at, got)
+				}
+			}
+		}
 	}
 }
 
