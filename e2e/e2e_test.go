@@ -28,6 +28,7 @@ import (
 var (
 	runFlag   = flag.String("e2e.run", "", "run only the scenarios that match, in the form of go test's -run")
 	benchFlag = flag.Bool("e2e.bench", false, "take the measurements instead of running the scenarios")
+	packages  = flag.Bool("e2e.packages", false, "install the packages in the machine, and nothing else")
 	soakFlag  = flag.Int("e2e.soak", 1, "plug in and send this many times as often")
 )
 
@@ -130,10 +131,13 @@ func command(share string) string {
 		"exec ./guest.test -test.v=test2json -test.timeout=" + (limit() - 30*time.Second).String(),
 		fmt.Sprintf("-soak=%d", *soakFlag),
 	}
-	if *benchFlag {
+	switch {
+	case *benchFlag:
 		args = append(args, "-test.run=^TestMeasure")
-	} else {
-		args = append(args, "-test.skip=^TestMeasure")
+	case *packages:
+		args = append(args, "-test.run=^TestPackages$")
+	default:
+		args = append(args, "-test.skip="+quote("^TestMeasure|^TestPackages$"))
 	}
 	if *runFlag != "" {
 		args = append(args, "-test.run="+quote(*runFlag))
@@ -160,19 +164,25 @@ func build(ctx context.Context, t *testing.T, share string) {
 		return append([]string{"", "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target(name),
 			"guest/testdata/" + name + ".c"}, strings.Fields(string(libpcsclite))...)
 	}
-	for _, args := range [][]string{
+	commands := [][]string{
 		{"CGO_ENABLED=1", "go", "test", "-tags", "e2e", "-c", "-o", target("guest.test"), "./guest"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("kaztoken"), "../cmd/kaztoken"},
 		{"CGO_ENABLED=1", "go", "build", "-o", target("gousbidle"), "./guest/testdata/gousbidle"},
 		{"CGO_ENABLED=0", "go", "build", "-o", target("static/kaztoken"), "../cmd/kaztoken"},
 		{"", "../.ci/ifd", share},
+		{"", "../.ci/pkcs11", share},
 		{"", "make", "-s", "-C", "..", "install", "BUILD=" + share, "DESTDIR=" + target("installed")},
 		client("stockclient"),
 		client("waitclient"),
+		{"", "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-I../cmd/libkaztoken-pkcs11", "-o", target("signclient"), "pkcs11/testdata/signclient.c", "-ldl", "-lpthread"},
 		{"", javaRuntime, "-m", "jdk.compiler/com.sun.tools.javac.Main", "-Xlint:all", "-d", target("java"), "guest/testdata/SmartCardClient.java"},
 		{"", "cp", "guest/testdata/pyscardclient.py", target("pyscardclient.py")},
 		{"", "cp", "../udev/70-kaztoken.rules", target("70-kaztoken.rules")},
-	} {
+	}
+	if *packages {
+		commands = append(commands, []string{"FORMATS=deb", "env", "ARCHS=amd64", "make", "-s", "-C", "..", "dist", "BUILD=" + target("packages")})
+	}
+	for _, args := range commands {
 		cmd := exec.CommandContext(ctx, args[1], args[2:]...)
 		cmd.Env = append(os.Environ(), args[0])
 		if out, err := cmd.CombinedOutput(); err != nil {
