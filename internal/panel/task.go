@@ -55,7 +55,8 @@ type work func(ctx context.Context, t *firmware.Token, progress firmware.Progres
 
 // begin starts a task: run is given the turn by [station.do] or [station.as].
 func (st *station) begin(kind words.Key, next, back string, run func(context.Context, *task) error) (*task, error) {
-	t := &task{kind: kind, station: st, next: next, back: back, ended: make(chan struct{})}
+	// Its number is there before anybody can find it.
+	t := &task{id: st.srv.number(), kind: kind, station: st, next: next, back: back, ended: make(chan struct{})}
 	st.mu.Lock()
 	busy := st.task != nil && st.task.running()
 	gone := st.gone || st.ctx.Err() != nil
@@ -142,12 +143,18 @@ func (t *task) wait(ctx context.Context) bool {
 	return !t.running()
 }
 
-// keep gives a task its number and keeps it to be looked at.
-func (s *Server) keep(t *task) {
+// number is one that no task has had.
+func (s *Server) number() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counter++
-	t.id = strconv.Itoa(s.counter)
+	return strconv.Itoa(s.counter)
+}
+
+// keep keeps a task to be looked at.
+func (s *Server) keep(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.tasks = append(s.tasks, t)
 	if over := len(s.tasks) - keptTasks; over > 0 {
 		s.tasks = append(s.tasks[:0:0], s.tasks[over:]...)
