@@ -31,6 +31,7 @@ type run struct {
 	mu          sync.Mutex // guards all following fields and those of slots that say so; no I/O while held
 	ended       bool
 	looked      bool // the source has been asked
+	leaving     []leaving
 	slots       []*slot
 	sessions    map[SessionHandle]*session
 	lastSession SessionHandle

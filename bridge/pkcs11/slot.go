@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // SlotID is a CK_SLOT_ID.
@@ -77,13 +78,25 @@ func (r *run) look(ctx context.Context) ([]Reader, error) {
 		if err != nil && tok != nil {
 			stays = true // its connection says when it goes
 		}
-		if !stays || tok != nil && tok.gone() {
+		lost := tok != nil && tok.gone()
+		if !stays || lost {
 			r.vacate(s, reader)
+		}
+		if stays && lost && reader.Unique {
+			r.mu.Lock()
+			r.leaving = append(r.leaving, leaving{*reader, time.Now()})
+			r.mu.Unlock()
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.leaving = slices.DeleteFunc(r.leaving, func(l leaving) bool {
+		return time.Since(l.since) > leavingLimit || !slices.ContainsFunc(now, l.is)
+	})
 	for _, n := range now {
+		if slices.ContainsFunc(r.leaving, func(l leaving) bool { return l.is(n) }) {
+			continue
+		}
 		if !slices.ContainsFunc(r.slots, func(s *slot) bool { return s.reader != nil && s.reader.Name == n.Name }) {
 			r.place(n)
 		}
@@ -91,6 +104,20 @@ func (r *run) look(ctx context.Context) ([]Reader, error) {
 	r.looked = true
 	return now, nil
 }
+
+// leaving is a reader whose connection has ended and which is listed still: a
+// device that was pulled out is, until the system has taken it away. Put into a slot
+// again it would come and go once more.
+type leaving struct {
+	reader Reader
+	since  time.Time
+}
+
+func (l leaving) is(n Reader) bool { return n.Name == l.reader.Name && n.Instance == l.reader.Instance }
+
+// leavingLimit is how long that takes at the most. What is listed then is there,
+// and only its connection has failed.
+const leavingLimit = 2 * time.Second
 
 // place puts a reader that came into a slot: the one where it was before, an
 // unused one, or a new one. The caller holds mu.

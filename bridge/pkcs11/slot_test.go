@@ -379,3 +379,48 @@ func TestSourceFails(t *testing.T) {
 		t.Errorf("slots with a token in the end: %v", got)
 	}
 }
+
+// TestSlotOfALeavingToken: a token whose connection has ended while it is listed
+// still goes once, and is told once. One that stays listed was not pulled out.
+func TestSlotOfALeavingToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := start(t, w)
+		defer p.Finalize()
+		present := func(what string, want bool) {
+			t.Helper()
+			if got := len(p.slots(true)) == 1; got != want {
+				t.Errorf("%s: a token is there: %v", what, got)
+			}
+		}
+		event := func(what string, want bool) {
+			t.Helper()
+			_, err := p.WaitForSlotEvent(true)
+			if got := err == nil; got != want || err != nil && err != pkcs11.ErrNoEvent {
+				t.Errorf("%s: event %v, %v", what, got, err)
+			}
+		}
+		present("before", false)
+		card := newCard()
+		w.plug(reader, card, false)
+		event("plugged in", true)
+		_, err := p.OpenSession(0, ro)
+		p.ok("session", err)
+		w.lose(reader)
+		event("pulled out", true)
+		present("pulled out, listed", false)
+		w.forget(reader)
+		present("pulled out", false)
+		event("nothing more", false)
+		w.plug(reader, card, false)
+		event("plugged in again", true)
+		present("plugged in again", true)
+
+		_, err = p.OpenSession(0, ro)
+		p.ok("session", err)
+		w.lose(reader)
+		event("failed", true)
+		time.Sleep(3 * time.Second)
+		present("failed, and is still there", true)
+	})
+}

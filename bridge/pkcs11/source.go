@@ -23,6 +23,8 @@ type Reader struct {
 	// Instance tells a token from the one that was in the same place before, as
 	// far as that can be seen without opening it.
 	Instance string
+	// Unique says that no token that is plugged in later has the same Instance.
+	Unique bool
 	// Version of the device, major and minor; zero if it is not known.
 	Version [2]byte
 	// Open connects to the token. An error that is an Rv is passed on.

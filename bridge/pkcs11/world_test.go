@@ -91,6 +91,22 @@ func (w *world) pull(p *place) {
 	w.announce()
 }
 
+// lose ends the connections of a token that stays listed, as one that is pulled out
+// does until the system has taken it away.
+func (w *world) lose(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.places[name].gone)
+}
+
+// forget takes a lost token off the list.
+func (w *world) forget(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.places, name)
+	w.announce()
+}
+
 func (w *world) Readers(context.Context) ([]pkcs11.Reader, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,7 +116,7 @@ func (w *world) Readers(context.Context) ([]pkcs11.Reader, error) {
 	var all []pkcs11.Reader
 	for _, p := range w.places {
 		all = append(all, pkcs11.Reader{
-			Name: p.name, Manufacturer: "DigiFlow LLP.", Instance: p.instance, Version: [2]byte{1, 4},
+			Name: p.name, Manufacturer: "DigiFlow LLP.", Instance: p.instance, Unique: !p.shared, Version: [2]byte{1, 4},
 			Open: func(context.Context) (pkcs11.Connection, error) { return w.connect(p) },
 		})
 	}

@@ -34,6 +34,7 @@ func (s *source) Readers(ctx context.Context) ([]pkcs11.Reader, error) {
 			Name:         c.Name,
 			Manufacturer: c.Device.Manufacturer,
 			Instance:     fmt.Sprintf("%s %d:%d", c.Backend, c.Device.Bus, c.Device.Addr),
+			Unique:       c.Backend == "usb",                                           // the kernel counts addresses on
 			Version:      [2]byte{byte(c.Device.Release >> 8), byte(c.Device.Release)}, // bcdDevice
 			Open:         func(ctx context.Context) (pkcs11.Connection, error) { return s.open(ctx, c) },
 		})
