@@ -169,15 +169,7 @@ func (c *channel) exchange(ctx context.Context, cmd iso7816.Command) (iso7816.SW
 // CHANGE REFERENCE DATA, RESET RETRY COUNTER), and what a key decrypted. The
 // answer to GET RESPONSE may be the rest of that.
 func hidden(cmd iso7816.Command) (command, answer bool) {
-	switch cmd.INS {
-	case insVerify, insChangeReference, insResetRetry:
-		return len(cmd.Data) > 0, false
-	case insPSO:
-		return false, cmd.P1 == psoPlain
-	case insGetResponse:
-		return false, true
-	}
-	return false, false
+	return len(cmd.Data) > 0 && iso7816.CarriesSecret(cmd.INS), iso7816.BringsSecret(cmd.INS, cmd.P1, true)
 }
 
 func event(apdu []byte, r iso7816.Response, err error, took time.Duration, hideCommand, hideAnswer bool) Event {
