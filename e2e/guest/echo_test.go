@@ -18,9 +18,12 @@ import (
 
 // echoAPDUs are sent through every kind of reader. The last two are of the
 // greatest length there is, a command and a response: one takes as long as some
-// hundred short ones, or some thousand where everything goes in small blocks. make
-// soak sends five times as many.
-const echoAPDUs = 400
+// hundred short ones, or some thousand where everything goes in small blocks.
+// echoSoak times SOAK are sent in make soak.
+const (
+	echoAPDUs = 150
+	echoSoak  = 400
+)
 
 // echoLimit bounds them. On two quiet cores the slowest take half a minute.
 const echoLimit = 4 * time.Minute
@@ -35,7 +38,7 @@ func TestEcho(t *testing.T) {
 				slots := openToken(t, d, p).Slots()
 				done := make(chan error)
 				for _, s := range slots {
-					go func() { done <- echo(t.Context(), s, *soak*echoAPDUs/len(slots)) }()
+					go func() { done <- echo(t.Context(), s, repeated(echoAPDUs, echoSoak)/len(slots)) }()
 				}
 				for range slots {
 					if err := <-done; err != nil {

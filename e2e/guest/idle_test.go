@@ -30,6 +30,7 @@ const (
 // token plugged in, whatever the driver, and with one plugged in and open no
 // more than the event loop of the USB library.
 func TestIdle(t *testing.T) {
+	const idleTime = idleTime / 2 // the loops tick ten times a second
 	eachDriver(t, func(t *testing.T, d driver) {
 		h := startHelper(t, "idle")
 		h.say(t, "watch %s", d.name)

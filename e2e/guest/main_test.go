@@ -16,6 +16,15 @@ const roleVariable = "KAZTOKEN_E2E_ROLE"
 // soak makes the scenarios that repeat something do it so many times as often.
 var soak = flag.Int("soak", 1, "plug in and send this many times as often")
 
+// repeated is how often to do something: n times, or in a soak run many times as
+// often as asked for.
+func repeated(n, many int) int {
+	if *soak > 1 {
+		return *soak * many
+	}
+	return n
+}
+
 // roles are the helpers that have to be processes of their own: a token whose
 // work must not show up in what is measured of ours, and one that does nothing
 // but keep a token open. A role reads commands from standard input and answers

@@ -27,7 +27,7 @@ func TestMeasureHotplug(t *testing.T) {
 		k := newToken(t, ccidsim.KAZTOKEN)
 		watcher := watch(t, d)
 		var arrivals, removals []time.Duration
-		for range plugCycles {
+		for range plugSoak {
 			k.plug(t)
 			e := watcher.next(t, host.Arrived)
 			arrivals = append(arrivals, e.Time.Sub(e.Reported))

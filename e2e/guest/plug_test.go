@@ -18,7 +18,11 @@ import (
 	"kaztoken/usb"
 )
 
-const plugCycles = 50
+// plugCycles are the plugs of a run, plugSoak times SOAK those of make soak.
+const (
+	plugCycles = 15
+	plugSoak   = 50
+)
 
 // TestPlug plugs a token in and out. Each arrival is reported with the token
 // powered up, each removal is reported, and afterwards nothing of it is left
@@ -28,7 +32,7 @@ func TestPlug(t *testing.T) {
 		k := newToken(t, ccidsim.KAZTOKEN)
 		before := possessions(t)
 		w := watch(t, d)
-		for i := range *soak * plugCycles {
+		for i := range repeated(plugCycles, plugSoak) {
 			k.plug(t)
 			slot := w.next(t, host.Arrived).Reader.CCID().Slots()[0]
 			if slot.State() != ccid.CardReady {
