@@ -78,14 +78,8 @@ func (r *run) look(ctx context.Context) ([]Reader, error) {
 		if err != nil && tok != nil {
 			stays = true // its connection says when it goes
 		}
-		lost := tok != nil && tok.gone()
-		if !stays || lost {
+		if !stays || tok != nil && tok.gone() {
 			r.vacate(s, reader)
-		}
-		if stays && lost && reader.Unique {
-			r.mu.Lock()
-			r.leaving = append(r.leaving, leaving{*reader, time.Now()})
-			r.mu.Unlock()
 		}
 	}
 	r.mu.Lock()
@@ -113,7 +107,17 @@ type leaving struct {
 	since  time.Time
 }
 
-func (l leaving) is(n Reader) bool { return n.Name == l.reader.Name && n.Instance == l.reader.Instance }
+// is reports whether n is what leaves: the device, or under the same name what is
+// left of it when a service shows it no more.
+func (l leaving) is(n Reader) bool {
+	if n.Name != l.reader.Name {
+		return false
+	}
+	if l.reader.Unique {
+		return n.Instance == l.reader.Instance
+	}
+	return n.Unique
+}
 
 // leavingLimit is how long that takes at the most. What is listed then is there,
 // and only its connection has failed.
@@ -151,6 +155,9 @@ func (r *run) vacate(s *slot, reader *Reader) {
 		return
 	}
 	tok := s.token
+	if s.reader != nil && (!s.reader.Unique || tok != nil && tok.gone()) {
+		r.leaving = append(r.leaving, leaving{*s.reader, time.Now()})
+	}
 	s.reader, s.token, s.event = nil, nil, true
 	s.drop()
 	r.mu.Unlock()
