@@ -133,6 +133,8 @@ func TestScripts(t *testing.T) {
 		{"rpm, replaced", "kaztoken.postremove", []string{"1"}, systemd, nil, "userdel"},
 		{"pcscd takes over", "kaztoken-pcscd.postinstall", []string{"configure", ""}, systemd,
 			[]string{"systemctl disable kaztoken.socket"}, ""},
+		{"pcscd, upgrade", "kaztoken-pcscd.postinstall", []string{"configure", "0.0.9"}, systemd, nil, "systemctl disable"},
+		{"pcscd, rpm, upgrade", "kaztoken-pcscd.postinstall", []string{"2"}, systemd, nil, "systemctl disable"},
 		{"pcscd, going back", "kaztoken-pcscd.postinstall", []string{"abort-upgrade", "0.0.9"}, systemd, nil, "systemctl"},
 		{"pcscd, replaced", "kaztoken-pcscd.postremove", []string{"upgrade", "0.2.0"}, systemd, nil, "systemctl"},
 	} {
