@@ -3,9 +3,8 @@ package describe
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +24,18 @@ func ShortValidity(v kzpki.Validity) words.Key {
 		return "state.expired"
 	}
 	return "unknown"
+}
+
+// PersonalFirst brings certificates into the order of a list: personal ones, whose
+// key pair is on the token, first.
+func PersonalFirst(all []firmware.Certificate) {
+	other := func(c firmware.Certificate) int {
+		if c.Key == nil {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(x, y firmware.Certificate) int { return other(x) - other(y) })
 }
 
 // usageWords are the bits of x509.KeyUsage in the catalogue, in their order from
@@ -152,44 +163,4 @@ func Names(x *x509.Certificate) []string {
 		all = append(all, u.String())
 	}
 	return all
-}
-
-// attributeTypes are the short names of attributes (RFC 4519, RFC 4514 §3 and,
-// for E, the custom of everybody).
-var attributeTypes = map[string]string{
-	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "STREET",
-	"2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.42": "GN", "0.9.2342.19200300.100.1.1": "UID",
-	"0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "E",
-}
-
-// Attributes spells a distinguished name in DER for a person, an attribute to a
-// string, in the order of the sequence. Package x509 has read it before, and
-// keeps some attributes only of those it does not know.
-func Attributes(name []byte) []string {
-	var rdns pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(name, &rdns); err != nil || len(rest) > 0 {
-		return nil
-	}
-	var all []string
-	for _, set := range rdns {
-		for _, a := range set {
-			label, known := attributeTypes[a.Type.String()]
-			if !known {
-				label = a.Type.String()
-			}
-			all = append(all, label+"="+kzpki.Display(attributeText(a.Value)))
-		}
-	}
-	return all
-}
-
-// attributeText is a value as text, as far as it is one.
-func attributeText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case asn1.RawValue:
-		return string(v.Bytes)
-	}
-	return fmt.Sprint(v)
 }

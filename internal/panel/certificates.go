@@ -21,17 +21,8 @@ import (
 // certificates lists the certificates of a token, those with a key pair first.
 func certificates(ctx context.Context, t *firmware.Token) ([]firmware.Certificate, error) {
 	all, err := t.Certificates(ctx)
-	if err != nil {
-		return nil, err
-	}
-	other := func(c firmware.Certificate) int {
-		if c.Key == nil {
-			return 1
-		}
-		return 0
-	}
-	slices.SortStableFunc(all, func(x, y firmware.Certificate) int { return other(x) - other(y) })
-	return all, nil
+	describe.PersonalFirst(all)
+	return all, err
 }
 
 // certsBody is the Certificates tab.

@@ -40,17 +40,8 @@ it, or its number in the list. Changes need the user PIN: see kaztoken pin.`,
 // whose key pair is on the token, first.
 func certificates(ctx context.Context, t *token) ([]firmware.Certificate, error) {
 	all, err := t.Certificates(ctx)
-	if err != nil {
-		return nil, err
-	}
-	isOther := func(c firmware.Certificate) int {
-		if c.Key == nil {
-			return 1
-		}
-		return 0
-	}
-	slices.SortStableFunc(all, func(x, y firmware.Certificate) int { return isOther(x) - isOther(y) })
-	return all, nil
+	describe.PersonalFirst(all)
+	return all, err
 }
 
 func certNames(c firmware.Certificate) names { return names{c.ID, c.Label} }

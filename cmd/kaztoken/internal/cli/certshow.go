@@ -88,7 +88,7 @@ func (a *app) certOf(number int, c firmware.Certificate, chosen []byte) certJSON
 		return j
 	}
 	before, after := x.NotBefore.UTC().Format(time.RFC3339), x.NotAfter.UTC().Format(time.RFC3339)
-	j.Subject, j.Issuer, j.Serial = formatSubject(rdnsOf(x.RawSubject)), formatSubject(rdnsOf(x.RawIssuer)), fmt.Sprintf("%X", x.SerialNumber)
+	j.Subject, j.Issuer, j.Serial = formatSubject(describe.Name(x.RawSubject)), formatSubject(describe.Name(x.RawIssuer)), fmt.Sprintf("%X", x.SerialNumber)
 	j.NotBefore, j.NotAfter = &before, &after
 	if j.Signature = m.Algorithm.SignatureOID; x.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
 		j.Signature = x.SignatureAlgorithm.String()

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kaztoken/internal/describe"
 )
 
 // encryptFor encrypts as RSAES-PKCS1-v1_5, which older programs still do.
@@ -155,7 +157,7 @@ func TestCSR(t *testing.T) {
 	if err := csr.CheckSignature(); err != nil {
 		t.Error(err)
 	}
-	if got := formatSubject(rdnsOf(csr.RawSubject)); got != `CN=Үлгі,O=x\, y,C=KZ` {
+	if got := formatSubject(describe.Name(csr.RawSubject)); got != `CN=Үлгі,O=x\, y,C=KZ` {
 		t.Errorf("subject %s", got)
 	}
 	if !bytes.Equal(csr.PublicKey.(*rsa.PublicKey).N.Bytes(), generatedKey(t).N.Bytes()) ||

@@ -28,20 +28,22 @@ func (p *placeFlags) add(c *cobra.Command) {
 	must(c.MarkFlagDirname("nss"))
 }
 
-// places are the ones that were named, or all that are found.
-func (p *placeFlags) places(s registration.System) ([]registration.Place, error) {
-	if len(p.databases) == 0 {
-		return s.Places(), nil
+// places are the ones of the user that were named, or all that are found.
+func (p *placeFlags) places(a *app) (s registration.System, places []registration.Place, err error) {
+	if s, err = a.Applications(a.Getenv); err != nil {
+		return s, nil, &fileError{err}
 	}
-	var places []registration.Place
+	if len(p.databases) == 0 {
+		return s, s.Places(), nil
+	}
 	for _, dir := range p.databases {
 		place, err := registration.Database(dir)
 		if err != nil {
-			return nil, &fileError{err}
+			return s, nil, &fileError{err}
 		}
 		places = append(places, place)
 	}
-	return places, nil
+	return s, places, nil
 }
 
 func (a *app) registerCommand() *cobra.Command {
@@ -68,11 +70,7 @@ With --list, show where it is registered and change nothing.
   kaztoken register --nss ~/.pki/nssdb`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := a.Applications(a.Getenv)
-			if err != nil {
-				return &fileError{err}
-			}
-			places, err := p.places(s)
+			s, places, err := p.places(a)
 			if err != nil {
 				return err
 			}
@@ -112,11 +110,7 @@ the same file.
   kaztoken unregister --nss ~/.pki/nssdb`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := a.Applications(a.Getenv)
-			if err != nil {
-				return &fileError{err}
-			}
-			places, err := p.places(s)
+			_, places, err := p.places(a)
 			if err != nil {
 				return err
 			}

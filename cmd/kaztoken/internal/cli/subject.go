@@ -10,32 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-)
 
-// attributeTypes are the short names of attributes (RFC 4519, RFC 4514 §3 and,
-// for E, the custom of everybody), in the spelling in which they are printed.
-var attributeTypes = []struct {
-	name string
-	oid  string
-}{
-	{"CN", "2.5.4.3"},
-	{"SN", "2.5.4.4"},
-	{"SURNAME", "2.5.4.4"},
-	{"serialNumber", "2.5.4.5"},
-	{"C", "2.5.4.6"},
-	{"L", "2.5.4.7"},
-	{"ST", "2.5.4.8"},
-	{"STREET", "2.5.4.9"},
-	{"O", "2.5.4.10"},
-	{"OU", "2.5.4.11"},
-	{"title", "2.5.4.12"},
-	{"GN", "2.5.4.42"},
-	{"GIVENNAME", "2.5.4.42"},
-	{"UID", "0.9.2342.19200300.100.1.1"},
-	{"DC", "0.9.2342.19200300.100.1.25"},
-	{"E", "1.2.840.113549.1.9.1"},
-	{"emailAddress", "1.2.840.113549.1.9.1"},
-}
+	"kaztoken/internal/describe"
+)
 
 // maxSubject bounds a distinguished name, in bytes, and maxAttributes the
 // attributes in it.
@@ -107,9 +84,9 @@ func parseAttribute(s string) (a pkix.AttributeTypeAndValue, rest string, end by
 }
 
 func attributeType(kind string) (asn1.ObjectIdentifier, error) {
-	for _, t := range attributeTypes {
-		if strings.EqualFold(t.name, kind) {
-			kind = t.oid
+	for _, t := range describe.AttributeTypes {
+		if strings.EqualFold(t.Name, kind) {
+			kind = t.OID
 		}
 	}
 	var oid asn1.ObjectIdentifier
@@ -215,16 +192,6 @@ func marshalSubject(name pkix.RDNSequence) ([]byte, error) {
 	return der, nil
 }
 
-// rdnsOf reads a name out of a certificate. Package x509 has read it before, and
-// keeps some attributes only of those it does not know.
-func rdnsOf(raw []byte) pkix.RDNSequence {
-	var name pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(raw, &name); err != nil || len(rest) > 0 {
-		return nil
-	}
-	return name
-}
-
 // formatSubject writes a name as RFC 4514 does, so that parseSubject reads it.
 func formatSubject(name pkix.RDNSequence) string {
 	var b strings.Builder
@@ -236,31 +203,10 @@ func formatSubject(name pkix.RDNSequence) string {
 			case b.Len() > 0:
 				b.WriteByte(',')
 			}
-			b.WriteString(attributeName(a.Type) + "=" + escape(attributeText(a.Value)))
+			b.WriteString(describe.AttributeName(a.Type) + "=" + escape(describe.AttributeText(a.Value)))
 		}
 	}
 	return b.String()
-}
-
-func attributeName(oid asn1.ObjectIdentifier) string {
-	dotted := oid.String()
-	for _, t := range attributeTypes {
-		if t.oid == dotted {
-			return t.name
-		}
-	}
-	return dotted
-}
-
-// attributeText is a value as text, as far as it is one.
-func attributeText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case asn1.RawValue:
-		return string(v.Bytes)
-	}
-	return fmt.Sprint(v)
 }
 
 // escape puts a backslash where RFC 4514 §2.4 wants one, and where a value

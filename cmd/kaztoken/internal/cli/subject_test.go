@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"kaztoken/internal/describe"
 )
 
 func TestParseSubject(t *testing.T) {
@@ -88,7 +90,7 @@ func TestFormatSubject(t *testing.T) {
 	if got != "CN=5" {
 		t.Errorf("got %q", got)
 	}
-	if rdnsOf([]byte{1}) != nil {
+	if describe.Name([]byte{1}) != nil {
 		t.Error("no name is read as one")
 	}
 }
@@ -111,7 +113,7 @@ func FuzzParseSubject(f *testing.F) {
 		if len(der) > 32*len(text)+16 {
 			t.Errorf("%d bytes of DER from %d", len(der), len(text))
 		}
-		back := formatSubject(rdnsOf(der))
+		back := formatSubject(describe.Name(der))
 		again, err := parseSubject(back)
 		if err != nil {
 			t.Fatalf("%q comes back as %q: %v", text, back, err)
