@@ -15,6 +15,8 @@ SOAK     ?= 5
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+# All that tests are built with: what check looks at.
+TAGS     := e2e bench soak
 TOOL     := $(GO) tool -modfile=internal/tools/go.mod
 export GO LDFLAGS
 # The version comes from LDFLAGS; stamping would fail where git is missing or distrusts the folder.
@@ -50,8 +52,8 @@ test: deps-e2e check unit nocgo cross e2e ## everything; under 15 minutes on two
 
 check: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not gofmt-clean: $$files"; exit 1; }
-	$(GO) vet -tags e2e ./...
-	$(TOOL) staticcheck -tags e2e ./...
+	$(GO) vet -tags "$(TAGS)" ./...
+	$(TOOL) staticcheck -tags "$(TAGS)" ./...
 
 unit: ## unit tests with the race detector
 	$(GO) test -race ./...
@@ -65,22 +67,23 @@ cross: ## static programs for every target, with their sizes
 	.ci/cross $(BUILD)
 
 e2e: deps-e2e ## the end-to-end machine: a real kernel under QEMU
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m -v ./e2e ./e2e/embedded ./e2e/pkcs11 ./e2e/panel
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m -v ./e2e ./e2e/embedded ./e2e/pkcs11 ./e2e/panel ./cmd/kaztoken/internal/manual
 
 bench: deps-e2e ## benchmarks in process, then in the machine beside the stock driver
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -tags e2e -count=1 -timeout 40m -v -bench . ./e2e -args -e2e.bench
 	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e -args -e2e.bench -e2e.counted -e2e.run APDU
-	$(GO) test -tags e2e -count=1 -v -run '^TestMeasure' ./e2e/pkcs11 -args -e2e.bench
+	$(GO) test -tags "e2e bench" -count=1 -v -run '^TestMeasure' ./e2e/pkcs11
 
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
 	$(GO) test -race -timeout 30m ./firmware ./bridge -thorough
 	$(GO) test -count=1 -run '^TestHostile$$' ./cmd/libkaztoken-pkcs11 -sanitize
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
-	$(GO) test -tags e2e -count=$(SOAK) -timeout 0 ./e2e/panel -args -panel.soak
+	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e -args -e2e.packages
+	$(GO) test -tags "e2e soak" -count=$(SOAK) -timeout 0 ./e2e/panel -args -panel.soak
 	.ci/deps e2e/soak-packages.txt
-	$(GO) test -tags "e2e wireshark" -count=1 -run '^TestWireshark' -v ./e2e
+	$(GO) test -tags "e2e soak" -count=1 -run '^TestWireshark' -v ./e2e
 
 # For this machine, whatever is built for. Without cgo, so that a compiler of another machine does no harm.
 man: ## build/share: manual pages in English, Russian and Kazakh; completion for bash, zsh and fish

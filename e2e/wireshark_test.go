@@ -1,4 +1,4 @@
-//go:build e2e && linux && wireshark
+//go:build e2e && linux && soak
 
 package e2e
 

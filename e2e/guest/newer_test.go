@@ -3,7 +3,6 @@
 package guest
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,20 +76,7 @@ func newerStory(t *testing.T, release, protocol string) map[string]string {
 	scan.end()
 	told["pcsc_scan"] = mask(scan.said[:scan.read])
 
-	command = with(t, release, "/usr/bin/python3", "pyscardclient.py")
-	python := startDialogue(t, command[0], command[1:]...)
-	for _, event := range []string{"plug", "unplug", "plug"} {
-		python.until(t, "\n"+event+"\n")
-		if event == "plug" {
-			k.plug(t)
-		} else {
-			k.unplug(t)
-			k.vanish(t)
-		}
-		fmt.Fprintln(python.in, "done")
-	}
-	python.finish(t)
-	told["python"] = mask(python.said)
+	told["python"] = pyscard(t, k, with(t, release, "/usr/bin/python3", "pyscardclient.py")...)
 
 	var r transcript
 	command = with(t, release, "/usr/bin/opensc-tool", "-l", "-a")

@@ -309,18 +309,25 @@ func TestServiceTools(t *testing.T) {
 // TestServicePython has a Python program try every part of PC/SC.
 func TestServicePython(t *testing.T) {
 	bothStacks(t, func(t *testing.T, k *token, r *transcript) {
-		d := startDialogue(t, "/usr/bin/python3", "pyscardclient.py")
-		for _, event := range []string{"plug", "unplug", "plug"} {
-			d.until(t, "\n"+event+"\n")
-			if event == "plug" {
-				k.plug(t)
-			} else {
-				k.unplug(t)
-				k.vanish(t)
-			}
-			fmt.Fprintln(d.in, "done")
-		}
-		d.finish(t)
-		r.add(d.name, mask(d.said))
+		r.add("/usr/bin/python3", pyscard(t, k, "/usr/bin/python3", "pyscardclient.py"))
 	})
+}
+
+// pyscard runs a command that is the Python program, plugs the token in and out as it
+// asks, and returns what it said.
+func pyscard(t *testing.T, k *token, command ...string) string {
+	t.Helper()
+	d := startDialogue(t, command[0], command[1:]...)
+	for _, event := range []string{"plug", "unplug", "plug"} {
+		d.until(t, "\n"+event+"\n")
+		if event == "plug" {
+			k.plug(t)
+		} else {
+			k.unplug(t)
+			k.vanish(t)
+		}
+		fmt.Fprintln(d.in, "done")
+	}
+	d.finish(t)
+	return mask(d.said)
 }

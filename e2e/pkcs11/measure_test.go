@@ -1,4 +1,4 @@
-//go:build e2e && linux
+//go:build e2e && bench && linux
 
 package pkcs11
 
@@ -28,9 +28,6 @@ const (
 // everything else; so it is measured by itself in the same run, and taken off the
 // fastest signature, which is the one that nothing else on the machine disturbed.
 func TestMeasureSign(t *testing.T) {
-	if !*bench {
-		t.Skip("measurements run with -e2e.bench")
-	}
 	d := newDesk(t)
 	d.env = append(d.env, "OPENSC_CONF="+d.write(t, "opensc.conf", openscConf))
 	client := d.client(t)

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,8 +28,6 @@ const limit = 2 * time.Minute
 
 // built is where TestMain puts what is tested.
 var built struct{ kaztoken, module string }
-
-var bench = flag.Bool("e2e.bench", false, "take the measurements")
 
 func TestMain(m *testing.M) {
 	code, err := runAll(m)

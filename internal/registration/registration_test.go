@@ -181,18 +181,18 @@ func TestP11Kit(t *testing.T) {
 
 // TestLink: a list that is a link to a shared file stays one.
 func TestLink(t *testing.T) {
-	s := home(t, map[string]string{"shared.txt": pristine, ".pki/nssdb/cert9.db": ""})
+	s := home(t, map[string]string{"list.txt": pristine, ".pki/nssdb/cert9.db": ""})
 	file := filepath.Join(s.Home, ".pki/nssdb/pkcs11.txt")
-	if err := os.Symlink("../../shared.txt", file); err != nil {
+	if err := os.Symlink("../../list.txt", file); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Places()[1].Register(module); err != nil {
 		t.Fatal(err)
 	}
-	if target, err := os.Readlink(file); err != nil || target != "../../shared.txt" {
+	if target, err := os.Readlink(file); err != nil || target != "../../list.txt" {
 		t.Errorf("link: %q, %v", target, err)
 	}
-	if got := text(t, filepath.Join(s.Home, "shared.txt")); got != pristine+ours {
+	if got := text(t, filepath.Join(s.Home, "list.txt")); got != pristine+ours {
 		t.Errorf("shared list:\n%s", got)
 	}
 }
