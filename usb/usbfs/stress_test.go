@@ -64,6 +64,7 @@ func TestStress(t *testing.T) {
 			})
 		}
 		group.Wait()
+		p.takeBack(p.in) // the last message may have been read ahead for
 		k.inFlight(0)
 	})
 }
@@ -108,6 +109,7 @@ func TestStressUnpaced(t *testing.T) {
 		})
 	}
 	group.Wait()
+	p.takeBack(p.in)
 	if len(k.submitted) > 0 || p.flying != 0 || p.leader != nil {
 		t.Errorf("left behind: %d URBs, %d transfers, leader %v", len(k.submitted), p.flying, p.leader)
 	}
