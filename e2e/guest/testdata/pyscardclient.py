@@ -371,6 +371,15 @@ def easy():
     connection.disconnect()
 
 
+def listed(p):
+    """whether there are readers"""
+    while True:
+        try:
+            return SCardListReaders(p.context, [])[0] == SCARD_S_SUCCESS
+        except SystemError:
+            pass  # pyscard asks how long the names are, then for them, and reads them also if the reader left in between
+
+
 def removal(p):
     waiter = Program()
     known = waiter.change(0, [(p.reader, 0)])[1][0][1] & ~SCARD_STATE_CHANGED
@@ -384,7 +393,7 @@ def removal(p):
     waiting.join()
     say("waiter", code(done[0][0]), "unavailable" if done[0][1][0][1] & (SCARD_STATE_UNAVAILABLE | SCARD_STATE_EMPTY) else "there")
     state = 0
-    while SCardListReaders(p.context, [])[0] == SCARD_S_SUCCESS:
+    while listed(p):
         # Not for ever: of what happens before the library looks at the readers it does not tell.
         state = waiter.change(1000, [(PNP, state)])[1][0][1] & ~SCARD_STATE_CHANGED
     say("readers", plain(SCardListReaders(p.context, [])))
