@@ -67,7 +67,7 @@ cross: ## static programs for every target, with their sizes
 	.ci/cross $(BUILD)
 
 e2e: deps-e2e ## the end-to-end machine: a real kernel under QEMU
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m -v ./e2e ./e2e/embedded ./e2e/pkcs11 ./e2e/panel ./cmd/kaztoken/internal/manual
+	.ci/e2e $(BUILD)
 
 bench: deps-e2e ## benchmarks in process, then in the machine beside the stock driver
 	$(GO) test -run '^$$' -bench . -benchmem ./...

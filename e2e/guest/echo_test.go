@@ -21,7 +21,7 @@ import (
 // hundred short ones, or some thousand where everything goes in small blocks.
 // echoSoak times SOAK are sent in make soak.
 const (
-	echoAPDUs = 150
+	echoAPDUs = 60
 	echoSoak  = 400
 )
 
