@@ -4,10 +4,23 @@ package guest
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"testing"
 )
+
+// eachCPUs runs f with all processors of the machine, and with one.
+func eachCPUs(t *testing.T, f func(t *testing.T)) {
+	if n := runtime.NumCPU(); n > 1 {
+		t.Run(fmt.Sprint(n, " processors"), f)
+	}
+	t.Run("1 processor", func(t *testing.T) {
+		oneCPU(t)
+		f(t)
+	})
+}
 
 // oneCPU takes the second processor out until the end of the test. A token
 // answers one command at a time, so nothing runs in parallel; waking the other

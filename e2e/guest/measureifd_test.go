@@ -5,7 +5,6 @@ package guest
 import (
 	"fmt"
 	"os/exec"
-	"slices"
 	"testing"
 	"time"
 
@@ -25,8 +24,9 @@ var ifdSisterStack = stack{ifdStack.name, ccidsim.RutokenECP, func(t testing.TB)
 // TestMeasureIFDAPDU sends the same echo APDUs through the same client program and
 // service, with the stock driver in it and with ours. The context switches of the
 // service tell more than times where the host is busy.
-func TestMeasureIFDAPDU(t *testing.T) {
-	oneCPU(t)
+func TestMeasureIFDAPDU(t *testing.T) { eachCPUs(t, measureIFDAPDU) }
+
+func measureIFDAPDU(t *testing.T) {
 	k := newToken(t, ccidsim.RutokenECP)
 	k.plug(t)
 	k.appear(t)
@@ -40,7 +40,7 @@ func TestMeasureIFDAPDU(t *testing.T) {
 		took, switched := make(map[string][]time.Duration), make(map[string]int)
 		for range serviceRounds {
 			for _, s := range stacks {
-				d, n := measureDriver(t, s, apdu, (measuredAPDUs+serviceRounds-1)/serviceRounds)
+				d, n := measureService(t, s, apdu, (measuredAPDUs+serviceRounds-1)/serviceRounds)
 				took[s.name] = append(took[s.name], d...)
 				switched[s.name] += n
 			}
@@ -55,25 +55,4 @@ func TestMeasureIFDAPDU(t *testing.T) {
 		}
 		w.print(t)
 	}
-}
-
-// measureDriver is measureService that counts the context switches of the service,
-// those of finding the reader included.
-func measureDriver(t *testing.T, s stack, apdu []byte, n int) (took []time.Duration, switched int) {
-	t.Helper()
-	process, stop := s.start(t)
-	defer stop()
-	switched = -contextSwitches(t, process.Process.Pid)
-	_, answers, err := stock(t, s.profile.ProductName, slices.Repeat([][]byte{apdu}, n), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	switched += contextSwitches(t, process.Process.Pid)
-	for i, a := range answers {
-		if !isEcho(a.bytes, apdu) {
-			t.Fatalf("%s: exchange %d: % X", s.name, i, a.bytes)
-		}
-		took = append(took, a.took)
-	}
-	return took, switched
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,8 +32,9 @@ const serviceRounds = 3
 
 // TestMeasureServiceAPDU sends the same echo APDUs through the same client program
 // and both services, and through raw bulk pairs.
-func TestMeasureServiceAPDU(t *testing.T) {
-	oneCPU(t)
+func TestMeasureServiceAPDU(t *testing.T) { eachCPUs(t, measureServiceAPDU) }
+
+func measureServiceAPDU(t *testing.T) {
 	lendProcessor(t)
 	k := newToken(t, ccidsim.RutokenECP)
 	k.plug(t)
@@ -44,17 +46,19 @@ func TestMeasureServiceAPDU(t *testing.T) {
 			apdu = append(apdu, byte(i))
 		}
 		apdu = append(apdu, byte(size))
-		took := make(map[string][]time.Duration)
+		took, switched := make(map[string][]time.Duration), make(map[string]int)
 		for range serviceRounds {
 			const n = (measuredAPDUs + serviceRounds - 1) / serviceRounds
 			took[floor] = append(took[floor], measureRaw(t, drivers[0], dev, ifc, apdu, n)...)
 			for _, s := range measuredStacks {
-				took[s.name] = append(took[s.name], measureService(t, s, apdu, n)...)
+				d, n := measureService(t, s, apdu, n)
+				took[s.name] = append(took[s.name], d...)
+				switched[s.name] += n
 			}
 		}
 		lowest, stockMedian := median(took[floor]), median(took[stockStack.name])
 		w := newTable(fmt.Sprintf("echo of %d bytes, %d times, through libpcsclite, ms", size, len(took[floor])),
-			"road", "median", "99th", "(ours - floor) / (stock - floor), goal 0.6")
+			"road", "median", "99th", "(ours - floor) / (stock - floor), goal 0.6", "context switches per APDU")
 		for _, name := range []string{floor, stockStack.name, ourSisterStack.name} {
 			ratio := ""
 			if name == ourSisterStack.name {
@@ -63,7 +67,11 @@ func TestMeasureServiceAPDU(t *testing.T) {
 					ratio = fmt.Sprintf("%.2f", float64(median(took[name])-lowest)/float64(stockMedian-lowest))
 				}
 			}
-			w.row(name, ms(median(took[name])), ms(highest(took[name])), ratio)
+			switches := ""
+			if name != floor {
+				switches = fmt.Sprintf("%.1f", float64(switched[name])/float64(len(took[name])))
+			}
+			w.row(name, ms(median(took[name])), ms(highest(took[name])), ratio, switches)
 		}
 		w.print(t)
 	}
@@ -80,22 +88,27 @@ func lendProcessor(t testing.TB) {
 	})
 }
 
-func measureService(t *testing.T, s stack, apdu []byte, n int) []time.Duration {
+// measureService sends an APDU n times through a service. It also gives the context
+// switches of the service from when it is there to its end: pcscd has a thread for
+// each program, whose own count is gone when the thread is.
+func measureService(t *testing.T, s stack, apdu []byte, n int) (took []time.Duration, switched int) {
 	t.Helper()
-	_, stop := s.start(t)
+	process, stop := s.start(t)
 	defer stop()
+	switched = -contextSwitches(t, process.Process.Pid)
 	_, answers, err := stock(t, s.profile.ProductName, slices.Repeat([][]byte{apdu}, n), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := make([]time.Duration, n)
 	for i, a := range answers {
 		if !isEcho(a.bytes, apdu) {
 			t.Fatalf("%s: exchange %d: % X", s.name, i, a.bytes)
 		}
-		took[i] = a.took
+		took = append(took, a.took)
 	}
-	return took
+	stop()
+	used := process.ProcessState.SysUsage().(*syscall.Rusage)
+	return took, switched + int(used.Nvcsw+used.Nivcsw)
 }
 
 // TestMeasureServiceEvents tells how long after the kernel the clients of both

@@ -2,6 +2,7 @@ package nap
 
 import (
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -13,6 +14,12 @@ import (
 // on a full-speed bus, a program needs less than that to think of the next.
 const Length = 2 * time.Millisecond
 
+// turn is how long goroutines that nap go on before one of them lets the scheduler
+// in. It must come by within 10 ms or the runtime's monitor wants the processor
+// back; if it finds the goroutine in a system call it takes it, and from then on it
+// looks for more to take every 20 µs. That was five thread switches per command.
+const turn = 4 * time.Millisecond
+
 // maxThreads bounds the calls of [Linger] that sleep after their nap: each holds a
 // thread, and the runtime dies where it cannot have another.
 const maxThreads = 16
@@ -21,6 +28,19 @@ var (
 	allowed            atomic.Int32
 	napping, lingering atomic.Int32 // calls with and without a processor
 )
+
+var (
+	start  = time.Now()
+	turned atomic.Int64 // when the scheduler was let in last, ns from start
+)
+
+// letIn does that if it is time. The caller is going to wait, so nobody waits for it.
+func letIn() {
+	last, now := turned.Load(), time.Since(start).Nanoseconds()
+	if now-last >= turn.Nanoseconds() && turned.CompareAndSwap(last, now) {
+		runtime.Gosched()
+	}
+}
 
 // Allow lets as many as n goroutines keep their processors at the same time.
 func Allow(n int) { allowed.Store(int32(max(0, n))) }
@@ -67,6 +87,7 @@ func begin(fds []unix.PollFd, limit time.Duration) (ready bool, left time.Durati
 		return ready, limit, err
 	}
 	defer napping.Add(-1)
+	letIn()
 	length := Length
 	if limit >= 0 {
 		length = min(length, limit)

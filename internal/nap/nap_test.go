@@ -84,6 +84,28 @@ func TestLimit(t *testing.T) {
 	})
 }
 
+// The scheduler is let in as often as it has to be, and not more often, however
+// short the naps are.
+func TestScheduler(t *testing.T) {
+	Allow(1)
+	defer Allow(0)
+	fds, fill := pipe(t)
+	fill()
+	begin, times := time.Now(), 0
+	for last := turned.Load(); time.Since(begin) < 10*turn; {
+		if ready, err := Poll(fds, -1); !ready || err != nil {
+			t.Fatalf("got %t, %v", ready, err)
+		}
+		if now := turned.Load(); now != last {
+			last = now
+			times++
+		}
+	}
+	if most := int(time.Since(begin)/turn) + 1; times < 1 || times > most {
+		t.Errorf("%d times in %v", times, time.Since(begin))
+	}
+}
+
 // What cannot be waited for is ready, so that nobody waits for it.
 func TestNoDescriptor(t *testing.T) {
 	allow(t, func(t *testing.T) {
