@@ -52,7 +52,7 @@ func TestShellSyntax(t *testing.T) {
 			t.Errorf("%s: %v\n%s", f, err, out)
 		}
 	}
-	for _, f := range []string{"dist", "source", "arch/PKGBUILD"} {
+	for _, f := range []string{"dist", "previous", "source", "arch/PKGBUILD"} {
 		if out, err := exec.Command("bash", "-n", f).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", f, err, out)
 		}
@@ -100,6 +100,7 @@ func run(t *testing.T, script string, args, programs, failing []string) []string
 // way in which deb and rpm say what is happening.
 func TestScripts(t *testing.T) {
 	systemd := []string{"systemctl", "systemd-sysusers", "systemd-tmpfiles", "getent", "userdel", "groupdel"}
+	alpine := []string{"id", "addgroup", "adduser", "deluser", "delgroup", "rc-service", "rc-update"}
 	for _, test := range []struct {
 		name     string
 		script   string
@@ -136,6 +137,11 @@ func TestScripts(t *testing.T) {
 		{"pcscd, upgrade", "kaztoken-pcscd.postinstall", []string{"configure", "0.0.9"}, systemd, nil, "systemctl disable"},
 		{"pcscd, rpm, upgrade", "kaztoken-pcscd.postinstall", []string{"2"}, systemd, nil, "systemctl disable"},
 		{"pcscd, going back", "kaztoken-pcscd.postinstall", []string{"abort-upgrade", "0.0.9"}, systemd, nil, "systemctl"},
+		{"apk, user there already", "kaztoken.apk-postinstall", nil, alpine, []string{"id -g kaztoken", "id -u kaztoken"}, "a"},
+		{"apk, removal", "kaztoken.apk-preremove", nil, alpine,
+			[]string{"rc-service --ifstarted kaztoken stop", "rc-update delete kaztoken"}, ""},
+		{"apk, removal, no OpenRC", "kaztoken.apk-preremove", nil, []string{"id"}, nil, "rc-"},
+		{"apk, removed", "kaztoken.apk-postremove", nil, alpine, []string{"deluser kaztoken", "delgroup kaztoken"}, ""},
 		{"pcscd, replaced", "kaztoken-pcscd.postremove", []string{"upgrade", "0.2.0"}, systemd, nil, "systemctl"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -157,10 +163,20 @@ func TestScripts(t *testing.T) {
 // TestScriptsGoOn: a service manager that refuses does not leave a package half
 // installed.
 func TestScriptsGoOn(t *testing.T) {
-	programs := []string{"systemctl", "systemd-sysusers", "systemd-tmpfiles", "udevadm", "getent", "userdel", "groupdel"}
-	failing := []string{"systemctl", "systemd-tmpfiles", "udevadm", "userdel", "groupdel"}
+	programs := []string{"systemctl", "systemd-sysusers", "systemd-tmpfiles", "udevadm", "getent", "userdel", "groupdel",
+		"id", "addgroup", "adduser", "deluser", "delgroup", "rc-service", "rc-update"}
+	failing := []string{"systemctl", "systemd-tmpfiles", "udevadm", "userdel", "groupdel", "id", "deluser", "delgroup", "rc-service", "rc-update"}
 	for script, arg := range map[string]string{"kaztoken.postinstall": "configure", "kaztoken.preremove": "remove", "kaztoken.postremove": "remove",
-		"kaztoken-pcscd.postinstall": "configure", "kaztoken-pcscd.postremove": "remove"} {
-		run(t, "scripts/"+script, []string{arg}, programs, failing)
+		"kaztoken-pcscd.postinstall": "configure", "kaztoken-pcscd.postremove": "remove",
+		"kaztoken.apk-postinstall": "0.1.0", "kaztoken.apk-preremove": "0.1.0", "kaztoken.apk-postremove": "0.1.0"} {
+		got := run(t, "scripts/"+script, []string{arg}, programs, failing)
+		if script == "kaztoken.apk-postinstall" { // there is no such user: id says so
+			want := []string{"addgroup -S kaztoken", "adduser -S -D -H -h / -s /sbin/nologin -G kaztoken -g KAZTOKEN smart-card service kaztoken"}
+			for _, w := range want {
+				if !slices.Contains(got, w) {
+					t.Errorf("did not run %q, but %q", w, got)
+				}
+			}
+		}
 	}
 }
