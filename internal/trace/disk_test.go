@@ -65,8 +65,11 @@ func floodDisk(t *testing.T, d *disk, n int) *Recorder {
 func TestSlowDisk(t *testing.T) {
 	d := &disk{released: make(chan struct{})}
 	r := floodDisk(t, d, 1000)
-	if n := len(r.pending); n > bufferLimit+100<<10 {
-		t.Errorf("%d bytes wait", n)
+	r.mu.Lock()
+	waiting := len(r.pending)
+	r.mu.Unlock()
+	if waiting > bufferLimit+100<<10 {
+		t.Errorf("%d bytes wait", waiting)
 	}
 	close(d.released)
 	if err := r.Close(); err != nil {
@@ -139,4 +142,33 @@ func TestFullDisk(t *testing.T) {
 	if err := r.Close(); !errors.Is(err, full) {
 		t.Errorf("again: got %v", err)
 	}
+}
+
+// TestCloseMeanwhile: a recording ends while its pipe is at work and others end it,
+// too.
+func TestCloseMeanwhile(t *testing.T) {
+	d := &disk{released: make(chan struct{})}
+	close(d.released)
+	r := floodDisk(t, d, 0)
+	all, err := ccidsim.New(ccidsim.KAZTOKEN, emu.New()).Info().Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pipe{inner: flood{}, r: r, ifc: all[0], device: 1}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 100 {
+				if err := p.WriteBulk(context.Background(), []byte{0x65, 0, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		wg.Go(func() {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }

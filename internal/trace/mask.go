@@ -116,6 +116,7 @@ func (m *Masker) Out(b []byte) []Span {
 	switch msg.Type {
 	case typePowerOn, typePowerOff:
 		*s = slotMask{ns: -1, bySeq: s.bySeq, contact: s.contact}
+		s.bySeq[msg.Seq] = false
 	case typeSecure:
 		s.secret = true
 		s.bySeq[msg.Seq] = true
@@ -267,7 +268,8 @@ func (m *Masker) In(b []byte) []Span {
 	}
 	length := headerLen + uint64(binary.LittleEndian.Uint32(b[1:]))
 	msg, err := ccid.ParseMessage(b)
-	if err == nil && s.answered(msg) {
+	// By its bSeq it may be an answer to reset, and that may be wrong.
+	if err == nil && s.answered(msg) && !secret {
 		return nil
 	}
 	switch {

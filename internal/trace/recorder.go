@@ -128,10 +128,12 @@ func (r *Recorder) Close() error {
 	r.mu.Unlock()
 	r.kick()
 	<-r.ended
-	if !first {
-		return r.err
+	var err error
+	if first {
+		err = r.file.Close()
 	}
-	err := r.file.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err == nil {
 		r.err = err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"kaztoken/ccid"
 	"kaztoken/usb"
 )
 
@@ -70,6 +71,31 @@ func TestMaskedComment(t *testing.T) {
 	for _, c := range []string{"", "masked 1+1", "kaztoken: masked 20+6", "kaztoken: masked -1+2", "kaztoken: masked 1+0", "kaztoken: masked x"} {
 		if got := parseMasked(c, 25); got != nil {
 			t.Errorf("%q: read %v", c, got)
+		}
+	}
+}
+
+// TestWrongSeq: what a key decrypts comes with the bSeq of a command that powered
+// the card on. It is no answer to reset for that; the answer to reset itself shows.
+func TestWrongSeq(t *testing.T) {
+	m := NewMasker(usb.Interface{Reader: usb.ClassDescriptor{Features: usb.ShortAPDUExchange}})
+	message := func(kind ccid.MessageType, seq byte, data string) []byte {
+		return ccid.Message{Type: kind, Seq: seq, Data: []byte(data)}.AppendTo(nil)
+	}
+	decipher := message(typeXfrBlock, 7, "\x00\x2A\x80\x86\x01\xC1\x00")
+	for range 2 { // the second time, bSeq 7 was that of a secret once
+		m.Out(decipher)
+		if b := message(typeDataBlock, 7, "plain text\x90\x00"); len(m.In(b)) != 1 || bytes.Contains(b, []byte("plain")) {
+			t.Fatalf("the plain text shows: % X", b)
+		}
+		m.Out(message(typePowerOn, 7, ""))
+		atr := message(typeDataBlock, 7, "\x3B\x88\x01KAZTOKEN\x82")
+		if spans := m.In(atr); spans != nil {
+			t.Errorf("the answer to reset is masked: %v", spans)
+		}
+		m.Out(message(typeXfrBlock, 8, "\x00\x2A\x80\x86\x01\xC1\x00"))
+		if b := message(typeDataBlock, 7, "plain text\x90\x00"); len(m.In(b)) != 1 || bytes.Contains(b, []byte("plain")) {
+			t.Errorf("the plain text shows: % X", b)
 		}
 	}
 }

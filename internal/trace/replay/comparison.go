@@ -1,9 +1,11 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"kaztoken/ccid"
@@ -180,35 +182,53 @@ func (s *session) next(n int, slot byte) string {
 	return ""
 }
 
-// exchange puts the APDU together that begins with event n, and its answer.
-func (s *session) exchange(n int, slot byte) (command, answer []byte, ok bool) {
-	// The protocol in force is known from what came before.
-	j := trace.NewJoiner(s.device.Interface.Reader.Features.Level())
+// apdu is a whole APDU of a slot.
+type apdu struct {
+	at   int // the event that ends it
+	sent bool
+	data []byte
+}
+
+// join puts the APDUs of all slots together, once. The protocol in force is known
+// from what came before.
+func (s *session) join() map[byte][]apdu {
+	if s.apdus != nil {
+		return s.apdus
+	}
+	s.apdus = make(map[byte][]apdu)
+	joiners := make(map[byte]*trace.Joiner)
 	for i, e := range s.events {
 		if e.Kind != trace.Sent && e.Kind != trace.Answered {
 			continue
 		}
 		m, err := ccid.ParseMessage(e.Data)
-		if err != nil || m.Slot != slot {
+		if err != nil {
 			continue
 		}
-		data := trace.BytesOf(e.Data, e.Masked).From(len(e.Data) - len(m.Data))
+		j := joiners[m.Slot]
+		if j == nil {
+			j = trace.NewJoiner(s.device.Interface.Reader.Features.Level())
+			joiners[m.Slot] = j
+		}
+		take := j.Answered
 		if e.Kind == trace.Sent {
-			apdu, whole := j.Sent(m, data)
-			if i >= n && whole {
-				if command != nil {
-					return nil, nil, false
-				}
-				command = apdu.Data
-			}
-			continue
+			take = j.Sent
 		}
-		apdu, whole := j.Answered(m, data)
-		if i >= n && whole {
-			return command, apdu.Data, command != nil
+		if all, whole := take(m, trace.BytesOf(e.Data, e.Masked).From(len(e.Data)-len(m.Data))); whole {
+			s.apdus[m.Slot] = append(s.apdus[m.Slot], apdu{i, e.Kind == trace.Sent, all.Data})
 		}
 	}
-	return nil, nil, false
+	return s.apdus
+}
+
+// exchange gives the APDU that begins with event n, and its answer.
+func (s *session) exchange(n int, slot byte) (command, answer []byte, ok bool) {
+	all := s.join()[slot]
+	first, _ := slices.BinarySearchFunc(all, n, func(a apdu, n int) int { return cmp.Compare(a.at, n) })
+	if first+1 >= len(all) || !all[first].sent || all[first+1].sent {
+		return nil, nil, false
+	}
+	return all[first].data, all[first+1].data, true
 }
 
 // tap listens to the control requests of a pipe.

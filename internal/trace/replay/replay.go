@@ -90,6 +90,8 @@ type session struct {
 	asks   asking
 	why    string // why what followed is not
 	left   int
+
+	apdus map[byte][]apdu // of each slot; nil before join
 }
 
 // asking tells the questions for the state of a slot from the rest: when a driver
