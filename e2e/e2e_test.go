@@ -28,7 +28,7 @@ import (
 var (
 	runFlag   = flag.String("e2e.run", "", "run only the scenarios that match, in the form of go test's -run")
 	benchFlag = flag.Bool("e2e.bench", false, "take the measurements instead of running the scenarios")
-	packages  = flag.Bool("e2e.packages", false, "install the packages in the machine, and nothing else")
+	packages  = flag.Bool("e2e.packages", false, "install the packages in the machine, use sudo by a token, and nothing else")
 	soakFlag  = flag.Int("e2e.soak", 1, "plug in and send this many times as often")
 )
 
@@ -135,9 +135,9 @@ func command(share string) string {
 	case *benchFlag:
 		args = append(args, "-test.run=^TestMeasure")
 	case *packages:
-		args = append(args, "-test.run=^TestPackages$")
+		args = append(args, "-test.run="+quote("^TestPackages$|^TestSudo$"))
 	default:
-		args = append(args, "-test.skip="+quote("^TestMeasure|^TestPackages$"))
+		args = append(args, "-test.skip="+quote("^TestMeasure|^TestPackages$|^TestSudo$"))
 	}
 	if *runFlag != "" {
 		args = append(args, "-test.run="+quote(*runFlag))
@@ -180,7 +180,9 @@ func build(ctx context.Context, t *testing.T, share string) {
 		{"", "cp", "../udev/70-kaztoken.rules", target("70-kaztoken.rules")},
 	}
 	if *packages {
-		commands = append(commands, []string{"FORMATS=deb", "env", "ARCHS=amd64", "make", "-s", "-C", "..", "dist", "BUILD=" + target("packages")})
+		commands = append(commands,
+			[]string{"FORMATS=deb", "env", "--chdir=..", "ARCHS=amd64", "udev/packaging/previous", target("previous")},
+			[]string{"FORMATS=deb", "env", "--chdir=..", "ARCHS=amd64", "make", "-s", "dist", "BUILD=" + target("packages")})
 	}
 	for _, args := range commands {
 		cmd := exec.CommandContext(ctx, args[1], args[2:]...)

@@ -51,11 +51,12 @@ func without(list, other []string) []string {
 
 // TestPackages installs the .deb files on a machine without pcscd and on one with it.
 // In both a stock program of an ordinary user sees a token within five seconds of its
-// being plugged in; an upgrade keeps what the administrator chose; removal leaves
-// the settings and nothing else.
+// being plugged in; an upgrade from an earlier build keeps what the administrator chose
+// and puts a service that runs in its place; removal leaves the settings and nothing else.
 func TestPackages(t *testing.T) {
-	debs := func(name string) string {
-		found, err := filepath.Glob("packages/dist/" + name + "_*_amd64.deb")
+	const previous, latest = "previous", "packages"
+	debs := func(build, name string) string {
+		found, err := filepath.Glob(build + "/dist/" + name + "_*_amd64.deb")
 		if err != nil || len(found) != 1 {
 			t.Fatalf("packages of %s: %q, %v", name, found, err)
 		}
@@ -107,7 +108,8 @@ func TestPackages(t *testing.T) {
 	if err := os.Rename(pcscdPath, pcscdPath+".away"); err != nil {
 		t.Fatal(err)
 	}
-	dpkg("-i", debs("kaztoken"), debs("kaztoken-pkcs11"))
+	dpkg("-i", debs(previous, "kaztoken"), debs(previous, "kaztoken-pkcs11"))
+	old := b.must(t, "kaztoken", "version")
 	udevadm(t, "control", "--reload") // dpkg runs where no udevd is
 	if !enabled(socketUnit) {
 		t.Errorf("%s is not enabled after the installation", socketUnit)
@@ -121,13 +123,25 @@ func TestPackages(t *testing.T) {
 	sees("without pcscd", user...)
 
 	// An upgrade keeps the administrator's choice, whichever it was.
-	for _, keep := range []bool{true, false} {
-		if !keep {
-			b.must(t, "systemctl", "disable", "--now", socketUnit)
-		}
-		dpkg("-i", debs("kaztoken"))
-		if enabled(socketUnit) != keep {
-			t.Errorf("%s is enabled after an upgrade: %v, and was before: %v", socketUnit, !keep, keep)
+	b.must(t, user...) // the service runs now, for a minute
+	was := b.unit(t, serviceUnit, "ActiveState", "MainPID")
+	dpkg("-i", debs(latest, "kaztoken"), debs(latest, "kaztoken-pkcs11"))
+	is := b.unit(t, serviceUnit, "ActiveState", "MainPID")
+	if was["ActiveState"] != "active" || is["ActiveState"] != "active" || was["MainPID"] == is["MainPID"] {
+		t.Errorf("a service that runs is %v before an upgrade and %v after it", was, is)
+	}
+	if !enabled(socketUnit) {
+		t.Errorf("%s is not enabled after an upgrade", socketUnit)
+	}
+	if now := b.must(t, "kaztoken", "version"); now == old {
+		t.Errorf("after an upgrade it is still %s", now)
+	}
+	b.must(t, "systemctl", "disable", "--now", socketUnit, serviceUnit)
+	dpkg("-i", debs(previous, "kaztoken"))
+	dpkg("-i", debs(latest, "kaztoken"))
+	for _, unit := range []string{socketUnit, serviceUnit} {
+		if state := b.unit(t, unit, "ActiveState")["ActiveState"]; state != "inactive" || enabled(unit) {
+			t.Errorf("%s was disabled, and is %s after an upgrade, enabled: %v", unit, state, enabled(unit))
 		}
 	}
 	if _, err := os.Stat(settings); err != nil {
@@ -139,7 +153,8 @@ func TestPackages(t *testing.T) {
 	if err := os.Rename(pcscdPath+".away", pcscdPath); err != nil {
 		t.Fatal(err)
 	}
-	dpkg("-i", debs("kaztoken-pcscd"))
+	dpkg("-i", debs(previous, "kaztoken-pcscd"))
+	dpkg("-i", debs(latest, "kaztoken-pcscd"))
 	if enabled(socketUnit) {
 		t.Errorf("%s is enabled beside pcscd", socketUnit)
 	}
