@@ -107,6 +107,9 @@ func Main(ctx context.Context, env Env, args []string) int {
 	root := a.root()
 	a.lang = langIn(args)
 	speak(root, words.For(a.language()))
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		unmark(root)
+	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {

@@ -521,6 +521,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"list", "--backend", "virtual", "--token", ""}, "0\tDigiFlow LLP. KAZTOKEN 00 00"},
 		{[]string{"ap"}, "apdu"},
 		{[]string{"apdu", "re"}, "reset"},
+		{[]string{"cert", "export", "--la"}, "--lang\tLANGUAGE of messages"},
 	} {
 		r := run(t, t.Context(), nil, nil, append([]string{"__complete"}, c.args...)...)
 		if !strings.Contains(r.out, c.want) {

@@ -62,6 +62,17 @@ func speakOf(c *cobra.Command, w words.Words) {
 	}
 }
 
+// unmark takes the marks around the names of values away, which whoever shows the
+// usage of a flag as it is would show: cobra, to a shell that completes.
+func unmark(c *cobra.Command) {
+	plain := func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, "`", "") }
+	c.Flags().VisitAll(plain)
+	c.PersistentFlags().VisitAll(plain)
+	for _, sub := range c.Commands() {
+		unmark(sub)
+	}
+}
+
 // helpWidth is where prose is wrapped, in columns.
 const helpWidth = 80
 
