@@ -111,14 +111,17 @@ $(BUILD)/kaztoken:
 
 install: install-program install-systemd ## DESTDIR= PREFIX= UDEVDIR= SYSTEMD=; the service is there, and not enabled
 
+# $(call put,MODE,FROM,TO): install -D, which that of macOS does not have.
+put = install -d $(dir $(3)) && install -m $(1) $(2) $(3)
+
 # The program and all that does not depend on how services are started.
 install-program: $(BUILD)/kaztoken install-man
-	install -D -m 0755 $(BUILD)/kaztoken $(DESTDIR)$(PREFIX)/bin/kaztoken
-	install -D -m 0644 udev/70-kaztoken.rules $(DESTDIR)$(UDEVDIR)/70-kaztoken.rules
-	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE
-	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md
-	install -D -m 0644 udev/desktop/kaztoken.desktop $(DESTDIR)$(PREFIX)/share/applications/kaztoken.desktop
-	install -D -m 0644 udev/desktop/kaztoken.svg $(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps/kaztoken.svg
+	$(call put,0755,$(BUILD)/kaztoken,$(DESTDIR)$(PREFIX)/bin/kaztoken)
+	$(call put,0644,udev/70-kaztoken.rules,$(DESTDIR)$(UDEVDIR)/70-kaztoken.rules)
+	$(call put,0644,LICENSE,$(DESTDIR)$(PREFIX)/share/doc/kaztoken/LICENSE)
+	$(call put,0644,README.md,$(DESTDIR)$(PREFIX)/share/doc/kaztoken/README.md)
+	$(call put,0644,udev/desktop/kaztoken.desktop,$(DESTDIR)$(PREFIX)/share/applications/kaztoken.desktop)
+	$(call put,0644,udev/desktop/kaztoken.svg,$(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps/kaztoken.svg)
 
 install-macos: $(BUILD)/kaztoken ## the program, and the panel among the applications
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/Applications/KAZTOKEN.app/Contents/MacOS
@@ -128,10 +131,10 @@ install-macos: $(BUILD)/kaztoken ## the program, and the panel among the applica
 
 install-man: $(BUILD)/share/man/man1/kaztoken.1
 	(cd $(BUILD)/share/man && find . -name '*.1') | while read -r page; do \
-		install -D -m 0644 $(BUILD)/share/man/$$page $(DESTDIR)$(PREFIX)/share/man/$$page || exit 1; done
-	install -D -m 0644 $(BUILD)/share/completions/kaztoken.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kaztoken
-	install -D -m 0644 $(BUILD)/share/completions/_kaztoken $(DESTDIR)$(ZSHDIR)/_kaztoken
-	install -D -m 0644 $(BUILD)/share/completions/kaztoken.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kaztoken.fish
+		install -d $(DESTDIR)$(PREFIX)/share/man/$${page%/*} && install -m 0644 $(BUILD)/share/man/$$page $(DESTDIR)$(PREFIX)/share/man/$$page || exit 1; done
+	$(call put,0644,$(BUILD)/share/completions/kaztoken.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kaztoken)
+	$(call put,0644,$(BUILD)/share/completions/_kaztoken,$(DESTDIR)$(ZSHDIR)/_kaztoken)
+	$(call put,0644,$(BUILD)/share/completions/kaztoken.fish,$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kaztoken.fish)
 
 $(BUILD)/share/man/man1/kaztoken.1: $(BUILD)/kaztoken
 	@$(MAKE) --no-print-directory man
@@ -180,7 +183,7 @@ $(BUILD)/$(PKCS11):
 	@$(MAKE) --no-print-directory pkcs11
 
 install-pkcs11: $(BUILD)/$(PKCS11) ## DESTDIR= PKCS11DIR= P11KITDIR=; programs that use p11-kit find it there
-	install -D -m 0755 $(BUILD)/$(PKCS11) $(DESTDIR)$(PKCS11DIR)/$(PKCS11)
+	$(call put,0755,$(BUILD)/$(PKCS11),$(DESTDIR)$(PKCS11DIR)/$(PKCS11))
 	install -d $(DESTDIR)$(P11KITDIR)
 	sed 's|^module: .*|module: $(PKCS11DIR)/$(PKCS11)|' cmd/libkaztoken-pkcs11/kaztoken.module >$(DESTDIR)$(P11KITDIR)/kaztoken.module
 
