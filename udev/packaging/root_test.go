@@ -27,8 +27,9 @@ const rootSuite = "bookworm"
 // host name are its own.
 type root string
 
-// newRoot copies the Debian that debootstrap makes once, into the user's cache.
-func newRoot(t *testing.T) root {
+// bareRoot is the folder of a Debian as debootstrap makes it, which nobody changes. It
+// is made once, in the user's cache.
+func bareRoot(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("a root for packages has files of several users: run this as root")
@@ -58,8 +59,14 @@ func newRoot(t *testing.T) root {
 			t.Fatal(err)
 		}
 	}
+	return made
+}
+
+// newRoot is a copy of that.
+func newRoot(t *testing.T) root {
+	t.Helper()
 	r := root(filepath.Join(t.TempDir(), "root"))
-	output(t, ".", nil, "cp", "--archive", "--reflink=auto", made, string(r))
+	output(t, ".", nil, "cp", "--archive", "--reflink=auto", bareRoot(t), string(r))
 	return r
 }
 
