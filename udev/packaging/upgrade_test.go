@@ -62,7 +62,7 @@ var managers = []struct {
 // has an administrator and a user set things up, and upgrades to the packages of this
 // one: no setting and no unit may change by that, and what is there must be
 // what a first installation gives. Removal must leave the settings and nothing
-// else.
+// else. The packages of all formats must hold the same.
 func TestUpgrade(t *testing.T) {
 	command := []string{"udev/packaging/previous", "OUT"}
 	if *previous != "" {
@@ -92,6 +92,7 @@ func TestUpgrade(t *testing.T) {
 		t.Run(arrangement.name, func(t *testing.T) {
 			r := newRoot(t)
 			r.run(t, "mkdir -p /home/user; "+arrangement.prepare)
+			packed := make(map[string]contents)
 			for _, m := range managers {
 				t.Run(m.format, func(t *testing.T) {
 					r.run(t, m.prepare)
@@ -113,6 +114,7 @@ func TestUpgrade(t *testing.T) {
 						t.Errorf("after a first installation kaztoken.socket is %s, want %s", got, arrangement.socket)
 					}
 					fresh, newest := r.look(t), version()
+					packed[m.format] = added(bare, fresh)
 					r.run(t, fmt.Sprintf(m.remove[0], names))
 					if left := changes(bare, r.look(t)); len(left) > 0 {
 						t.Errorf("an installation and a removal leave: %q", left)
@@ -164,6 +166,11 @@ func TestUpgrade(t *testing.T) {
 						}
 					}
 				})
+			}
+			packed["rpm"].compare(t, packed["deb"], []string{"usr/share/lintian/"})
+			if len(arrangement.packages) == 2 { // there is an .apk of one alone
+				readAPK(t, now.files(t, "apk", "kaztoken")[0]).compare(t, packed["deb"], []string{"usr/share/lintian/", "usr/lib/systemd/", "usr/lib/sysusers.d/",
+					"usr/lib/tmpfiles.d/", "usr/lib/x86_64-linux-gnu/pkcs11/", "usr/share/p11-kit/", "usr/share/doc/kaztoken-pkcs11/"}, "etc/init.d/kaztoken")
 			}
 		})
 	}
