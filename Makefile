@@ -84,7 +84,8 @@ soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -tags "e2e soak" -count=$(SOAK) -timeout 0 ./e2e/panel -args -panel.soak
 	.ci/deps e2e/soak-packages.txt
 	$(GO) test -tags "e2e soak" -count=1 -run '^TestWireshark' -v ./e2e
-	$(GO) test -tags soak -count=1 -v ./cmd/kaztoken/internal/manual -run Completion
+	$(GO) test -tags "e2e soak" -count=1 -run '^TestBrowser' -v ./e2e/pkcs11
+	$(GO) test -tags soak -count=1 -run Completion -v ./cmd/kaztoken/internal/manual
 	$(GO) test -tags soak -count=1 -timeout 30m -v ./udev/packaging # as root
 
 # For this machine, whatever is built for. Without cgo, so that a compiler of another machine does no harm.
