@@ -76,7 +76,7 @@ bench: deps-e2e ## benchmarks in process, then in the machine beside the stock d
 	$(GO) test -tags "e2e bench" -count=1 -v -run '^TestMeasure' ./e2e/pkcs11
 
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
-	$(GO) test -race -count=$(SOAK) ./ccid/... ./internal/host ./usb/...
+	$(GO) test -race -count=$(SOAK) -timeout 0 ./ccid/... ./internal/host ./usb/...
 	$(GO) test -race -timeout 30m ./firmware ./bridge -thorough
 	$(GO) test -count=1 -run '^TestHostile$$' ./cmd/libkaztoken-pkcs11 -sanitize
 	$(GO) test -tags e2e -count=1 -timeout 0 -v ./e2e -args -e2e.soak $(SOAK)
