@@ -3,6 +3,7 @@ package panel
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,6 +52,8 @@ func (s *Server) page(f func(*call)) http.HandlerFunc {
 		if c == nil {
 			return
 		}
+		// The timer that does this stands still while the machine sleeps.
+		s.expire(c.s, idleLimit(c.settings))
 		if r.Header.Get(refreshHeader) == "" {
 			c.s.use(s.cfg.Now())
 		}
@@ -90,7 +93,7 @@ func (s *Server) cookieName(host string) string {
 	if s.cfg.TLS {
 		return "__Host-" + cookieName
 	}
-	_, port, _ := strings.Cut(host, ":")
+	_, port, _ := net.SplitHostPort(host) // "" for the scheme's own
 	return cookieName + "-" + port
 }
 

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -55,27 +56,38 @@ func (s *Server) enterPassword(w http.ResponseWriter, r *http.Request) {
 		s.plainPage(w, r, http.StatusBadRequest, "panel.refused.form")
 		return
 	}
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	now := s.cfg.Now()
-	recent := s.door.wrong[:0]
-	for _, at := range s.door.wrong {
-		if now.Sub(at) < doorPause {
-			recent = append(recent, at)
-		}
-	}
-	s.door.wrong = recent
-	if len(recent) >= doorTries {
+	switch s.door.knock(s.cfg.Now(), func() bool { return s.cfg.Password.Matches(f.bytes("password")) }) {
+	case doorClosed:
 		w.Header().Set("Retry-After", "60")
 		s.askPassword(w, r, http.StatusTooManyRequests, "panel.password.wait")
-		return
-	}
-	if !s.cfg.Password.Matches(f.bytes("password")) {
-		s.door.wrong = append(s.door.wrong, now)
+	case doorWrong:
 		s.askPassword(w, r, http.StatusForbidden, "panel.password.wrong")
-		return
+	case doorOpen:
+		s.admit(w, r)
 	}
-	s.admit(w, r)
+}
+
+// The answers of a door.
+const (
+	doorClosed = iota // too many were wrong, nothing was compared
+	doorWrong
+	doorOpen
+)
+
+// knock compares a password, one at a time. Nobody is answered meanwhile: one who does
+// not take his answer would keep everybody else out.
+func (d *door) knock(now time.Time, matches func() bool) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wrong = slices.DeleteFunc(d.wrong, func(at time.Time) bool { return now.Sub(at) >= doorPause })
+	switch {
+	case len(d.wrong) >= doorTries:
+		return doorClosed
+	case !matches():
+		d.wrong = append(d.wrong, now)
+		return doorWrong
+	}
+	return doorOpen
 }
 
 // askPassword answers with the page that asks for the password.

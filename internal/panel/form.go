@@ -111,19 +111,22 @@ func readForm(r *http.Request) (*form, error) {
 }
 
 // readAll reads at most limit bytes into one buffer that never moves, so that no
-// copy of a secret stays behind.
+// copy of a secret stays behind. What was cut off on its way is errForm.
 func readAll(r io.Reader, limit int) ([]byte, error) {
 	buf := make([]byte, limit+1)
-	n, err := io.ReadFull(r, buf)
-	switch {
-	case err == nil:
-		return buf, errLarge
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return buf[:n], nil
+	n := 0
+	var err error
+	for n <= limit && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
 	}
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	switch {
+	case n > limit || errors.As(err, &large):
 		return buf[:n], errLarge
+	case err == io.EOF: // not io.ErrUnexpectedEOF: then its end has not arrived
+		return buf[:n], nil
 	}
 	return buf[:n], errForm
 }
@@ -194,7 +197,7 @@ func readUpload(r *multipart.Reader) (*form, error) {
 	f := &form{}
 	for {
 		p, err := r.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // one that is wrapped is of a form without its end
 			return f, nil
 		}
 		var large *http.MaxBytesError

@@ -111,6 +111,25 @@ func TestCookie(t *testing.T) {
 	}
 }
 
+// TestCookieNames: whatever address the panel is at, its cookie has a name that a
+// browser takes.
+func TestCookieNames(t *testing.T) {
+	desk := newWorld(t, nil).desk
+	for host, want := range map[string]string{
+		"127.0.0.1:8600": "kaztoken-panel-8600", "[::1]:8601": "kaztoken-panel-8601", "localhost:8602": "kaztoken-panel-8602", "localhost": "kaztoken-panel-",
+	} {
+		s := panel.New(panel.Config{Tokens: desk, Hosts: []string{host}, Explain: explain})
+		r := httptest.NewRequest(http.MethodGet, s.Entry(), nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if c := w.Result().Cookies(); len(c) != 1 || c[0].Name != want {
+			t.Errorf("%s: %v", host, w.Header()["Set-Cookie"])
+		}
+		s.Close()
+	}
+}
+
 func TestForeignHostsAndOrigins(t *testing.T) {
 	w := newWorld(t, nil, newCard(t))
 	b := w.enter(words.English)
@@ -212,7 +231,7 @@ func TestMalformedForms(t *testing.T) {
 		"many fields":         {"application/x-www-form-urlencoded", "csrf=" + csrf + strings.Repeat("&a=b", 300), 400},
 		"large":               {"application/x-www-form-urlencoded", "csrf=" + csrf + "&pin=" + strings.Repeat("1", 20<<10), 413},
 		"no boundary":         {"multipart/form-data", "x", 400},
-		"not the boundary":    {"multipart/form-data; boundary=b", "x", 403},
+		"not the boundary":    {"multipart/form-data; boundary=b", "x", 400},
 		"large field":         {"multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n" + strings.Repeat("1", 20<<10) + "\r\n--b--\r\n", 413},
 		"two files":           {"multipart/form-data; boundary=b", strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n1\r\n", 2) + "--b--\r\n", 400},
 		"part without a name": {"multipart/form-data; boundary=b", "--b\r\n\r\n1\r\n--b--\r\n", 400},
@@ -333,6 +352,52 @@ func (w *deadlineWriter) SetReadDeadline(t time.Time) error  { w.read = t; retur
 func (w *deadlineWriter) SetWriteDeadline(t time.Time) error { w.write = t; return nil }
 
 // TestSlowRequests: who sends or takes slowly does not hold a connection for ever.
+// TestCutOffForms: a form of which only the beginning has arrived is none. What is left
+// of a PIN would cost a try.
+func TestCutOffForms(t *testing.T) {
+	w := newWorld(t, nil, newCard(t))
+	b := w.enter(words.English)
+	fields := b.hidden()
+	form := fields.Encode() + "&role=user&pin=" + factoryUser
+	const boundary = "cut"
+	upload := ""
+	for name, value := range map[string]string{"csrf": fields.Get("csrf"), "token": fields.Get("token"), "role": "user", "pin": factoryUser} {
+		upload += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
+	}
+	for kind, body := range map[string]string{
+		"application/x-www-form-urlencoded":         form,
+		"multipart/form-data; boundary=" + boundary: upload + "--" + boundary + "--\r\n",
+	} {
+		for _, lost := range []int{2, 5, 8, 12} {
+			r := httptest.NewRequest(http.MethodPost, "/login", io.MultiReader(strings.NewReader(body[:len(body)-lost]), &cutOff{}))
+			r.Host = w.http.Listener.Addr().String()
+			r.Header.Set("Origin", w.http.URL)
+			r.Header.Set("Content-Type", kind)
+			for _, c := range b.client.Jar.Cookies(must(url.Parse(w.http.URL))) {
+				r.AddCookie(c)
+			}
+			answer := httptest.NewRecorder()
+			w.panel.ServeHTTP(answer, r)
+			if answer.Code != http.StatusBadRequest {
+				t.Errorf("%s without its last %d bytes: %d", kind, lost, answer.Code)
+			}
+		}
+	}
+	b.get("/login").wants(200, "User 10 of 10 tries left")
+}
+
+// cutOff is the body of a request whose sender has left (net/http).
+type cutOff struct{}
+
+func (*cutOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 func TestSlowRequests(t *testing.T) {
 	s := newWorld(t, nil).panel
 	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
@@ -344,15 +409,9 @@ func TestSlowRequests(t *testing.T) {
 	}
 }
 
-func TestPassword(t *testing.T) {
-	kept, err := panel.NewPassword([]byte("Qazaqstan-2030"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p, err := panel.ParsePassword([]byte(kept.String() + "\n")); err != nil || !p.Matches([]byte("Qazaqstan-2030")) {
-		t.Errorf("what is kept does not match: %v", err)
-	}
-	// The same with fewer rounds, for the sake of time.
+// quickPassword is what is kept of Qazaqstan-2030, with few rounds for the sake of time.
+func quickPassword(t *testing.T) *panel.Password {
+	t.Helper()
 	key, err := pbkdf2.Key(sha256.New, "Qazaqstan-2030", []byte("sixteen bytes ok"), 100_000, sha256.Size)
 	if err != nil {
 		t.Fatal(err)
@@ -362,6 +421,18 @@ func TestPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func TestPassword(t *testing.T) {
+	kept, err := panel.NewPassword([]byte("Qazaqstan-2030"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := panel.ParsePassword([]byte(kept.String() + "\n")); err != nil || !p.Matches([]byte("Qazaqstan-2030")) {
+		t.Errorf("what is kept does not match: %v", err)
+	}
+	p := quickPassword(t)
 	if p.Matches([]byte("Qazaqstan-2031")) || p.Matches(nil) {
 		t.Error("the wrong password is right")
 	}
@@ -401,6 +472,43 @@ func TestPassword(t *testing.T) {
 	if a := w.newBrowser(words.English).send("/token", url.Values{"csrf": {"x"}}); a.status != http.StatusForbidden {
 		t.Errorf("a form without a session: %d", a.status)
 	}
+}
+
+// TestDoorIsNotHeldOpen: one who does not take his answer keeps nobody else out.
+func TestDoorIsNotHeldOpen(t *testing.T) {
+	w := newWorld(t, func(c *panel.Config) { c.Password = quickPassword(t) })
+	r := httptest.NewRequest(http.MethodPost, "/enter", strings.NewReader("password=wrong"))
+	r.Host = w.http.Listener.Addr().String()
+	r.Header.Set("Origin", w.http.URL)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	slow := &stuckWriter{ResponseRecorder: httptest.NewRecorder(), at: make(chan struct{}), goOn: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.panel.ServeHTTP(slow, r)
+	}()
+	<-slow.at
+	let := time.AfterFunc(20*time.Second, func() {
+		t.Error("somebody else is kept waiting")
+		close(slow.goOn)
+	})
+	w.newBrowser(words.English).send("/enter", url.Values{"password": {"Qazaqstan-2030"}}).wants(200)
+	if let.Stop() {
+		close(slow.goOn)
+	}
+	<-ended
+}
+
+// stuckWriter is the connection of somebody who does not read.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	at, goOn chan struct{}
+}
+
+func (w *stuckWriter) Write(b []byte) (int, error) {
+	close(w.at)
+	<-w.goOn
+	return w.ResponseRecorder.Write(b)
 }
 
 func TestNoPasswordNoDoor(t *testing.T) {

@@ -104,6 +104,10 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	// The clock on the wall: the other one stands still while the machine sleeps, and
+	// who wakes it may be somebody else.
+	clock := cfg.Now
+	cfg.Now = func() time.Time { return clock().Round(0) }
 	s := &Server{
 		cfg: cfg, pages: templates(), settled: make(chan struct{}), sessions: make(map[digest]*session),
 		cut: make(map[string]interruption), last: cfg.Now(),
@@ -257,15 +261,10 @@ func (s *Server) all() ([]*station, error) {
 func (s *Server) mind() {
 	for {
 		told := s.news.next()
-		limit := time.Duration(s.settings().IdleMinutes) * time.Minute
+		limit := idleLimit(s.settings())
 		wait := time.Hour
 		for _, n := range s.everybody() {
-			out, rest := n.idle(s.cfg.Now(), limit)
-			if out {
-				n.tell(notice{key: "panel.idle", bad: true})
-				s.news.tell()
-			}
-			wait = min(wait, rest)
+			wait = min(wait, s.expire(n, limit))
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -277,6 +276,21 @@ func (s *Server) mind() {
 		}
 		timer.Stop()
 	}
+}
+
+func idleLimit(chosen settings.Settings) time.Duration {
+	return time.Duration(chosen.IdleMinutes) * time.Minute
+}
+
+// expire logs a session out of everything if it was not used for limit, and gives how
+// long it will be until there is something to do again.
+func (s *Server) expire(n *session, limit time.Duration) (rest time.Duration) {
+	out, rest := n.idle(s.cfg.Now(), limit)
+	if out {
+		n.tell(notice{key: "panel.idle", bad: true})
+		s.news.tell()
+	}
+	return rest
 }
 
 // news tells everybody that something has changed.

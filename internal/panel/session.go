@@ -285,6 +285,9 @@ func (n *session) idle(now time.Time, limit time.Duration) (out bool, rest time.
 	if len(n.logins) == 0 || limit <= 0 {
 		return false, rest
 	}
+	if now.Before(n.used) {
+		n.used = now // the clock was set back, and gives nobody more time
+	}
 	if left := limit - now.Sub(n.used); left > 0 {
 		return false, min(rest, left)
 	}

@@ -125,6 +125,23 @@ func TestIdleLogOut(t *testing.T) {
 	b.get("/").wants(200, say(words.English, "panel.who", "role", "user"))
 }
 
+// TestIdleLogOutAfterSleep: the time in which the machine slept counts, although no
+// timer ran meanwhile: whoever wakes it is not taken for the one who logged in.
+func TestIdleLogOutAfterSleep(t *testing.T) {
+	var mu sync.Mutex
+	now := testTime
+	w := newWorld(t, func(c *panel.Config) {
+		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	}, newCard(t))
+	b := w.enter(words.English)
+	b.login("user", factoryUser)
+	mu.Lock()
+	now = now.Add(11 * time.Minute)
+	mu.Unlock()
+	b.get("/").wants(200, say(words.English, "panel.idle"), say(words.English, "login"))
+	b.post("/name", "name", "x").wants(422, say(words.English, "panel.loggedout"))
+}
+
 // waitFor waits for something that comes soon.
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
