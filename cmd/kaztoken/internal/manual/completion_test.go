@@ -45,22 +45,36 @@ $call kaztoken "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
 printf '%s\n' "${COMPREPLY[@]}"
 `
 
-func TestBashCompletion(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Fatal(err) // the project's own scripts are bash's, too
-	}
-	dir := t.TempDir()
-	if err := write(dir, "", ""); err != nil {
-		t.Fatal(err)
-	}
+// desk is a folder with the scripts, a program kaztoken, and one file to name; and an
+// environment that finds them, and no settings of whoever runs the test.
+func desk(t *testing.T) (dir string, env []string) {
+	t.Helper()
+	dir = t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(dir, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(self, filepath.Join(dir, "kaztoken")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "identity.p12"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	// The race detector sleeps a second at the end of a program.
+	return dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "XDG_CACHE_HOME="+home,
+		"TERM=dumb", "KAZTOKEN_LANG=", "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=0")
+}
+
+func TestBashCompletion(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal(err) // the project's own scripts are bash's, too
+	}
+	dir, env := desk(t)
 	for _, c := range []struct {
 		line string // the last word is where Tab is pressed
 		lang string
@@ -77,10 +91,9 @@ func TestBashCompletion(t *testing.T) {
 	} {
 		cmd := exec.Command(bash, append([]string{"--noprofile", "--norc", "-c", complete, "bash", filepath.Join(dir, "completions", "kaztoken.bash")},
 			strings.Split(c.line, " ")...)...)
-		// The race detector sleeps a second at the end of a program.
-		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=0")
+		cmd.Env = env
 		if c.lang != "" {
-			cmd.Env = append(cmd.Env, "LC_ALL="+c.lang)
+			cmd.Env = append(slices.Clone(env), "LC_ALL="+c.lang)
 		}
 		out, err := cmd.Output()
 		if err != nil {

@@ -3,36 +3,11 @@
 package main
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// desk is a folder with the scripts, a program kaztoken, and one file to name.
-func desk(t *testing.T) (dir string, env []string) {
-	t.Helper()
-	dir = t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := write(dir, "", ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self, filepath.Join(dir, "kaztoken")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "identity.p12"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	home := t.TempDir()
-	// The race detector sleeps a second at the end of a program.
-	return dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "XDG_CACHE_HOME="+home,
-		"TERM=dumb", "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=0")
-}
 
 // shellCases are lines at whose end Tab is pressed, and what is offered there:
 // every word that comes with a description, or the one word without.
