@@ -224,6 +224,9 @@ func (l *bulkLink) await(ctx context.Context, s *Slot, deadline time.Time) (pend
 		}
 		if reading {
 			p, err := l.lead(ctx, s, deadline)
+			if err != nil && !final(err) && !abortable(err) {
+				err = l.breakDown(err) // before another reads, who would not hear of it
+			}
 			<-l.in
 			return p, err
 		}

@@ -30,8 +30,7 @@ func (l *bulkLink) giveUp(s *Slot, t MessageType, cause error) error {
 	switch {
 	case final(cause):
 		l.r.end(cause)
-	case errors.Is(cause, usb.ErrTimeout), errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded),
-		errors.Is(cause, errWrongType), errors.Is(cause, errEndless):
+	case abortable(cause):
 		l.abort(s, t, cause)
 		if errors.Is(cause, errWrongType) {
 			l.breakDown(cause)
@@ -42,12 +41,29 @@ func (l *bulkLink) giveUp(s *Slot, t MessageType, cause error) error {
 	return fmt.Errorf("%v: %w", t, cause)
 }
 
+// abortable reports whether a command that failed by cause can be aborted: the
+// link is in order.
+func abortable(cause error) bool {
+	return errors.Is(cause, usb.ErrTimeout) || errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) ||
+		errors.Is(cause, errWrongType) || errors.Is(cause, errEndless)
+}
+
+// known is the cause of a breakdown that was noted already. Everybody who waited
+// gets it, and it is one breakdown all the same.
+type known struct{ error }
+
+func (k known) Unwrap() error { return k.error }
+
 // breakDown notes that the link is out of step. Every command in progress
-// fails, every card counts as reset; the next command resynchronises first.
-func (l *bulkLink) breakDown(cause error) {
+// fails, every card counts as reset; the next command resynchronises first. It
+// returns the cause as one that is known.
+func (l *bulkLink) breakDown(cause error) error {
 	if final(cause) {
 		l.r.end(cause)
-		return
+		return cause
+	}
+	if _, again := errors.AsType[known](cause); again {
+		return cause
 	}
 	l.mu.Lock()
 	if l.broken == nil {
@@ -62,7 +78,7 @@ func (l *bulkLink) breakDown(cause error) {
 	}
 	for i := range l.pending {
 		if p := &l.pending[i]; p.active && !p.answered {
-			p.err = fmt.Errorf("reader is being resynchronised: %w", cause)
+			p.err = known{fmt.Errorf("reader is being resynchronised: %w", cause)}
 			l.r.slots[i].knock()
 		}
 	}
@@ -70,6 +86,7 @@ func (l *bulkLink) breakDown(cause error) {
 	for _, s := range l.r.slots {
 		s.lose()
 	}
+	return known{cause}
 }
 
 // rest has the reader left alone, each time for twice as long.

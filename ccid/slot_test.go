@@ -225,6 +225,9 @@ func (p *loopPipe) ReadBulk(ctx context.Context, buf []byte) (int, error) {
 	defer timer.Stop()
 	select {
 	case m := <-p.queue:
+		if m == nil {
+			return 0, usb.ErrIO
+		}
 		return copy(buf, m), nil
 	case <-timer.C:
 		return 0, usb.ErrTimeout
@@ -321,49 +324,68 @@ func TestSeveralSlots(t *testing.T) {
 	})
 }
 
-// A breakdown fails whoever waits.
+// A breakdown fails whoever waits, at once, and is one breakdown for all of them:
+// the next command goes through.
 func TestBreakdownFailsAllSlots(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := features(0x00020040)
-		d.MaxSlotIndex, d.MaxBusySlots = 1, 2
-		p := newLoop(nil)
-		p.answer = func(msg []byte) [][]byte {
-			if MessageType(msg[0]) != msgXfrBlock {
-				return [][]byte{reply(msgSlotStatus, msg)}
-			}
-			if msg[5] == 1 { // with both waiting
-				time.AfterFunc(time.Second, func() { p.queue <- []byte{0x80, 1} })
-			}
-			return nil
-		}
-		r, err := Open(t.Context(), p, bulkInterface(d))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		start := time.Now()
-		var wg sync.WaitGroup
-		for _, s := range r.Slots() {
-			s.set(CardReady)
-			wg.Go(func() {
-				if _, err := s.Transmit(t.Context(), nil, []byte{0, 0x70, 0, 0}); !errors.Is(err, errMalformed) || !errors.Is(err, ErrOutcomeUnknown) {
-					t.Errorf("slot %d: %v", s.index, err)
+	for _, tt := range []struct {
+		name string
+		says []byte // nil: the transfer fails
+		want error
+	}{
+		{"half a header", []byte{0x80, 1}, errMalformed},
+		{"bus error", nil, usb.ErrIO},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 300 { // whoever waits goes on before the one that reads, or after it
+				synctest.Test(t, func(t *testing.T) { breakDown(t, tt.says, tt.want) })
+				if t.Failed() {
+					break
 				}
-				if s.State() != CardLost {
-					t.Errorf("slot %d: %v", s.index, s.State())
-				}
-			})
-		}
-		wg.Wait()
-		if d := time.Since(start); d != time.Second {
-			t.Errorf("took %v", d)
-		}
-		for _, s := range r.Slots() {
-			if _, err := s.Status(t.Context()); err != nil {
-				t.Error(err)
 			}
+		})
+	}
+}
+
+func breakDown(t *testing.T, says []byte, want error) {
+	d := features(0x00020040)
+	d.MaxSlotIndex, d.MaxBusySlots = 1, 2
+	p := newLoop(nil)
+	p.answer = func(msg []byte) [][]byte {
+		if MessageType(msg[0]) != msgXfrBlock {
+			return [][]byte{reply(msgSlotStatus, msg)}
 		}
-	})
+		if msg[5] == 1 { // with both waiting
+			time.AfterFunc(time.Second, func() { p.queue <- says })
+		}
+		return nil
+	}
+	r, err := Open(t.Context(), p, bulkInterface(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	start := time.Now()
+	var wg sync.WaitGroup
+	for _, s := range r.Slots() {
+		s.set(CardReady)
+		wg.Go(func() {
+			if _, err := s.Transmit(t.Context(), nil, []byte{0, 0x70, 0, 0}); !errors.Is(err, want) || !errors.Is(err, ErrOutcomeUnknown) {
+				t.Errorf("slot %d: %v", s.index, err)
+			}
+			if s.State() != CardLost {
+				t.Errorf("slot %d: %v", s.index, s.State())
+			}
+		})
+	}
+	wg.Wait()
+	if d := time.Since(start); d != time.Second {
+		t.Errorf("took %v", d)
+	}
+	for _, s := range r.Slots() {
+		if _, err := s.Status(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestUnplugEndsEverything(t *testing.T) {
