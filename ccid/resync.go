@@ -37,6 +37,7 @@ func (l *bulkLink) giveUp(s *Slot, t MessageType, cause error) error {
 		}
 	default:
 		l.breakDown(cause)
+		s.lose() // whoever noted it may not have come to this slot yet
 	}
 	return fmt.Errorf("%v: %w", t, cause)
 }
