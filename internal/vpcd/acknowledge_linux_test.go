@@ -32,10 +32,13 @@ func TestAcknowledge(t *testing.T) {
 	if err := conn.(*net.TCPConn).SetNoDelay(false); err != nil {
 		t.Fatal(err)
 	}
-	const commands = 100
-	began := time.Now()
+	// The first ones are acknowledged at once in any case. After that each takes as
+	// long as TCP waits, and on a machine that is busy one of many does not.
+	const first, commands = 50, 100
+	quickest := time.Hour
 	answer := make([]byte, 4)
-	for range commands {
+	for i := range commands {
+		began := time.Now()
 		for _, part := range []string{"0004", "00CA0181"} {
 			if _, err := conn.Write(unhex(part)); err != nil {
 				t.Fatal(err)
@@ -44,9 +47,12 @@ func TestAcknowledge(t *testing.T) {
 		if _, err := io.ReadFull(conn, answer); err != nil {
 			t.Fatal(err)
 		}
+		if i >= first {
+			quickest = min(quickest, time.Since(began))
+		}
 	}
-	if took := time.Since(began); took > commands*20*time.Millisecond {
-		t.Errorf("%d commands took %v", commands, took)
+	if quickest > 20*time.Millisecond {
+		t.Errorf("the quickest command took %v", quickest)
 	}
 	conn.Close()
 	if err := <-done; err != nil {
