@@ -10,6 +10,9 @@ import (
 // error is an [Error], too.
 var ErrMalformed = errors.New("malformed settings")
 
+// ErrLocked: another program keeps the file locked, as one that was stopped does.
+var ErrLocked = errors.New("another program is changing the settings and does not come to an end")
+
 // Error is a mistake in a file of settings, or a value that one may not hold.
 type Error struct {
 	File   string // its path; "" for a value that is in no file

@@ -8,7 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
+
+// lockPatience is how long another program may take to change the file: each has the
+// lock for a few milliseconds.
+const lockPatience = 10 * time.Second
 
 // heading begins a file that did not exist.
 const heading = `# Settings of kaztoken, for its commands and its panel. What is not here has its
@@ -25,17 +30,17 @@ const heading = `# Settings of kaztoken, for its commands and its panel. What is
 // cannot be read, it stays as it is. An error of change is returned as it is and
 // nothing is written.
 //
+// A program that keeps the file locked for long is [ErrLocked].
+//
 // The first Update takes settings.json over if there is no file yet, and renames
 // it to settings.json.old.
 func Update(path string, change func(*Settings) error) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // a link to a file that is kept elsewhere stays one
-	}
+	path = followed(path)
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return err
 	}
-	lock, err := takeLock(filepath.Join(dir, "."+filepath.Base(path)+".lock"))
+	lock, err := takeLock(filepath.Join(dir, "."+filepath.Base(path)+".lock"), lockPatience)
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
@@ -130,7 +135,9 @@ func replace(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	if err = giveAway(f, path); err == nil {
+		_, err = f.Write(text)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -3,11 +3,14 @@ package settings
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestUpdate(t *testing.T) {
@@ -152,6 +155,120 @@ func TestUpdateKeepsALink(t *testing.T) {
 	}
 	if link, err := os.Readlink(path); err != nil || link != target {
 		t.Errorf("the link is %q, %v", link, err)
+	}
+}
+
+// TestUpdateFollowsALinkToNothing: the file that a link leads to may have to be made.
+func TestUpdateFollowsALinkToNothing(t *testing.T) {
+	dir := t.TempDir()
+	path, target := filepath.Join(dir, fileName), filepath.Join(dir, "dotfiles", "kaztoken.toml")
+	if err := os.Symlink(filepath.Join("dotfiles", "kaztoken.toml"), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := Update(path, func(s *Settings) error { s.Language = "ru"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Load(target); err != nil || s.Language != "ru" {
+		t.Errorf("%s has %q, %v", target, s.Language, err)
+	}
+	if _, err := os.Readlink(path); err != nil {
+		t.Errorf("the link is gone: %v", err)
+	}
+	around := filepath.Join(dir, "around")
+	if err := os.Symlink(around, around); err != nil {
+		t.Fatal(err)
+	}
+	if err := Update(around, func(s *Settings) error { s.Language = "ru"; return nil }); err == nil {
+		t.Error("a link to itself leads to a file")
+	}
+}
+
+// TestFilesAreTheirFoldersOwners: what root changes in somebody's home stays that
+// person's. Whoever is not root has no other files to make than his own.
+func TestFilesAreTheirFoldersOwners(t *testing.T) {
+	home, owner := t.TempDir(), os.Getuid()
+	if owner == 0 {
+		owner = 12345
+		if err := os.Chown(home, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(home, ".config", "kaztoken", fileName)
+	for _, l := range []string{"ru", "kk"} {
+		if err := Update(path, func(s *Settings) error { s.Language = l; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	err := filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		seen++
+		if s, ok := info.Sys().(*syscall.Stat_t); !ok || int(s.Uid) != owner {
+			t.Errorf("%s belongs to %d, want %d", path, s.Uid, owner)
+		}
+		return nil
+	})
+	if err != nil || seen != 5 {
+		t.Errorf("%d files and folders, %v", seen, err)
+	}
+}
+
+// TestLockThatIsNotGivenBack: a program that was stopped in the middle of a change
+// keeps nobody waiting for ever.
+func TestLockThatIsNotGivenBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := takeLock(path, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := takeLock(path, time.Millisecond); !errors.Is(err, ErrLocked) {
+		t.Errorf("the second lock: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := takeLock(path, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNewLockIsNoOneElsesFile: a link where the lock should be is followed, and what it
+// leads to keeps its owner.
+func TestNewLockIsNoOneElsesFile(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(dir, 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(other, filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := takeLock(filepath.Join(dir, "lock"), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := os.Stat(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); !ok || int(s.Uid) != os.Getuid() {
+		t.Errorf("another file has changed hands")
 	}
 }
 
