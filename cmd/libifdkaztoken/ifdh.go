@@ -11,6 +11,7 @@ package main
 import "C"
 
 import (
+	"bytes"
 	"os"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"kaztoken/bridge/ifd"
 	"kaztoken/bridge/wire"
+	"kaztoken/internal/secret"
 )
 
 // handler is what all functions of the library share. It is made by the first
@@ -66,13 +68,15 @@ func memory(p *C.uchar, n C.uint64_t) []byte {
 	return unsafe.Slice((*byte)(p), int(min(n, maxLength)))
 }
 
-// apart is tx or, if it overlaps rx, a copy of it.
-func apart(tx, rx []byte) []byte {
+// apart is tx or, if it overlaps rx, a copy of it. There may be a PIN in a copy: done
+// wipes it.
+func apart(tx, rx []byte) (own []byte, done func()) {
 	t, r := uintptr(unsafe.Pointer(unsafe.SliceData(tx))), uintptr(unsafe.Pointer(unsafe.SliceData(rx)))
 	if len(tx) == 0 || t >= r+uintptr(len(rx)) || r >= t+uintptr(len(tx)) {
-		return tx
+		return tx, func() {}
 	}
-	return append([]byte(nil), tx...)
+	own = bytes.Clone(tx)
+	return own, func() { secret.Wipe(own) }
 }
 
 //export kaztokenCreateChannelByName
@@ -140,7 +144,9 @@ func kaztokenTransmitToICC(lun, protocol C.uint64_t, tx *C.uchar, txLen C.uint64
 	defer contain(&rv)
 	command, room := memory(tx, txLen), memory(rx, *n)
 	*n = 0
-	length, r := handler().TransmitToICC(ifd.Lun(lun), uint64(protocol), apart(command, room), room)
+	command, done := apart(command, room)
+	defer done()
+	length, r := handler().TransmitToICC(ifd.Lun(lun), uint64(protocol), command, room)
 	*n = C.uint64_t(length)
 	return C.long(r)
 }
@@ -153,7 +159,9 @@ func kaztokenControl(lun, code C.uint64_t, tx *C.uchar, txLen C.uint64_t, rx *C.
 	if code > 0xFFFFFFFF {
 		return C.long(ifd.ErrorNotSupported)
 	}
-	return result(n)(handler().Control(ifd.Lun(lun), wire.ControlCode(code), apart(command, room), room))
+	command, done := apart(command, room)
+	defer done()
+	return result(n)(handler().Control(ifd.Lun(lun), wire.ControlCode(code), command, room))
 }
 
 //export kaztokenICCPresence

@@ -138,3 +138,37 @@ func TestHost(t *testing.T) {
 		})
 	}
 }
+
+// TestApart: a command that lies where the answer goes is copied, and nothing of
+// the copy is left.
+func TestApart(t *testing.T) {
+	b := []byte{0x00, 0x20, 0x00, 0x02, 4, '1', '2', '3', '4', 0}
+	for _, c := range []struct {
+		name   string
+		tx, rx []byte
+		copied bool
+	}{
+		{"the same", b, b, true},
+		{"its end", b, b[9:], true},
+		{"its beginning", b[4:], b[:5], true},
+		{"behind it", b[:4], b[4:], false},
+		{"before it", b[4:], b[:4], false},
+		{"nothing", nil, b, false},
+		{"no answer", b, nil, false},
+	} {
+		own, done := apart(c.tx, c.rx)
+		if !bytes.Equal(own, c.tx) {
+			t.Errorf("%s: % X", c.name, own)
+		}
+		if copied := len(own) > 0 && &own[0] != &c.tx[0]; copied != c.copied {
+			t.Errorf("%s: copied %t", c.name, copied)
+		}
+		done()
+		if c.copied && len(bytes.Trim(own, "\x00")) > 0 {
+			t.Errorf("%s: % X is left", c.name, own)
+		}
+	}
+	if b[5] != '1' {
+		t.Error("the host's own command was wiped")
+	}
+}
