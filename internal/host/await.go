@@ -68,20 +68,24 @@ func (r *serviceRoad) watch(ctx context.Context, begun func()) bool {
 		return r.awaitService(ctx)
 	}
 	defer s.Close() // nothing is connected
-	known, err := s.Readers(ctx)
+	bounded, stop := context.WithTimeout(ctx, serviceAnswer)
+	defer stop()
+	known, err := s.Readers(bounded)
+	begun()
+	if err != nil && bounded.Err() != nil {
+		return r.awaitService(ctx) // it hangs, as if it were not there
+	}
 	if err == nil {
-		begun()
 		_, err = s.Wait(ctx, known)
 	}
 	return err == nil || ctx.Err() == nil
 }
 
-// awaitService tries again and again until there is a service, of which nobody
-// tells. It is false if ctx ends before.
+// awaitService tries again and again until there is a service that answers, of
+// which nobody tells. It is false if ctx ends before.
 func (r *serviceRoad) awaitService(ctx context.Context) bool {
 	for delay := backoffMin; sleep(ctx, nil, delay); delay = min(2*delay, backoffMax) {
-		if s, err := r.connect(ctx); err == nil {
-			s.Close() // nothing is connected
+		if _, _, err := r.readers(ctx); err == nil {
 			return true
 		}
 	}

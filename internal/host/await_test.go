@@ -84,7 +84,7 @@ func TestAwaitServiceStart(t *testing.T) {
 			if time.Now().Before(starts) {
 				return nil, &client.Error{Op: "connect", Code: wire.NoService}
 			}
-			return &fakeService{}, nil
+			return &fakeService{readers: func(context.Context) ([]client.Reader, error) { return nil, nil }}, nil
 		}
 		if err := await(t.Context(), r, func() bool { return true }); err != nil {
 			t.Error(err)
@@ -93,6 +93,43 @@ func TestAwaitServiceStart(t *testing.T) {
 			t.Errorf("noticed after %v", late)
 		}
 	})
+}
+
+// TestAwaitServiceHangs notices a device also beside a service that says nothing.
+func TestAwaitServiceHangs(t *testing.T) {
+	for _, backend := range []string{"dials", "lists"} {
+		t.Run(backend, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBus()
+				b.reports = make(chan report)
+				service := newServiceRoad("")
+				hang := func(ctx context.Context) ([]client.Reader, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				service.dial = func(ctx context.Context) (smartcards, error) {
+					if backend == "dials" {
+						_, err := hang(ctx)
+						return nil, err
+					}
+					return &fakeService{readers: hang}, nil
+				}
+				r := &autoRoad{service: service, direct: &usbRoad{backend: "usb", source: b}, log: silent()}
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				asked := false
+				err := await(ctx, r, func() bool {
+					asked = true
+					go b.say(Added, token(1, 4))
+					return true
+				})
+				if took := time.Since(began); err != nil || !asked || took > 2*serviceAnswer {
+					t.Errorf("asked %t, %v after %v", asked, err, took)
+				}
+			})
+		})
+	}
 }
 
 // TestLeaveOpen lets a card go on which another program goes on with the log-in.
