@@ -211,6 +211,23 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// TestRecoverTiny: what a program takes for a public key may have a modulus of one
+// byte, in which there is no room for any padding.
+func TestRecoverTiny(t *testing.T) {
+	_, _, p := plugged(t)
+	h := p.session(pkcs11.SessionRW | pkcs11.SessionSerial)
+	pub, err := p.CreateObject(h, []pkcs11.Attribute{
+		class(pkcs11.ClassPublicKey), {Type: pkcs11.AttrKeyType, Value: pkcs11.Ulong(0)},
+		{Type: pkcs11.AttrModulus, Value: []byte{0x0F}}, {Type: pkcs11.AttrPublicExponent, Value: []byte{3}},
+	})
+	p.ok("create", err)
+	for _, sig := range []byte{0, 1, 14} {
+		p.ok("init", p.VerifyRecoverInit(h, &pkcs11.Mechanism{Type: pkcs11.MechRSAPKCS}, pub))
+		_, err := p.VerifyRecover(h, []byte{sig}, make([]byte, 1))
+		want(t, "recover", err, pkcs11.ErrSignatureInvalid)
+	}
+}
+
 // TestCrypt encrypts here and decrypts on the token.
 func TestCrypt(t *testing.T) {
 	_, _, p := plugged(t)

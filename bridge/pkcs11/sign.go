@@ -225,7 +225,7 @@ func (op *operation) recover(signature []byte) ([]byte, error) {
 	}
 	// 00 01 FF … FF 00 data, at least eight FF (RFC 8017 §9.2); a signature is no
 	// secret.
-	if block[0] != 0 || block[1] != 1 {
+	if len(block) < 2 || block[0] != 0 || block[1] != 1 {
 		return nil, ErrSignatureInvalid
 	}
 	i := 2
