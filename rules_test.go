@@ -67,7 +67,7 @@ var rooms = []room{
 		"the service knows slots, not what is behind them: a reader, a card in software, anything"},
 	{"bridge/wire", nil,
 		"client and service speak the same messages, and neither is needed to read them"},
-	{"bridge/client", []string{"bridge/wire", "firmware", "internal/secret", "internal/turns"},
+	{"bridge/client", []string{"bridge/wire", "firmware", "internal/nap", "internal/secret", "internal/turns", "golang.org/x/sys/..."},
 		"it knows the messages and the interface that firmware asks of a card, and nothing of the service"},
 	{"bridge/sharing", []string{"bridge/wire", "internal/iso7816"},
 		"the rules of sharing are a state machine: sockets, goroutines and clocks are its caller's"},

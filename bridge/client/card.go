@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,17 @@ func (c *Card) do(ctx context.Context, run, undo func(*link) error) (sent bool, 
 	return c.ctx.conn.do(ctx, run, undo)
 }
 
+// exchange runs an exchange of this handle.
+func (c *Card) exchange(ctx context.Context, x *exchange, undo func(*link) error) (sent bool, err error) {
+	c.mu.Lock()
+	gone := c.gone
+	c.mu.Unlock()
+	if gone {
+		return false, ErrClosed
+	}
+	return c.ctx.conn.exchange(ctx, x, undo)
+}
+
 // own checks that an answer is for this handle, and gives its result.
 func (l *link) own(asked, answered wire.Handle, result wire.Result) error {
 	if asked != answered {
@@ -127,36 +139,40 @@ const anyPCI = 3
 func (c *Card) transmit(ctx context.Context, dst, apdu []byte) (all []byte, sent bool, err error) {
 	// The caller may be gone, and its buffer in use for something else, when the
 	// turn of this command comes.
-	cmd, protocol := slices.Clone(apdu), c.Protocol()
+	ask := wire.Transmit{
+		Handle: c.handle, SendProtocol: c.Protocol(), SendPCILength: sizeofPCI, SendLength: uint32(len(apdu)),
+		RecvProtocol: anyPCI, RecvPCILength: sizeofPCI, RecvLength: wire.MaxData,
+	}
+	msg := make([]byte, 0, wire.HeaderSize+wire.TransmitSize+len(apdu))
+	msg = append(ask.AppendTo(wire.Header{Size: wire.TransmitSize, Command: wire.CmdTransmit}.AppendTo(msg)), apdu...)
 	var resp []byte
-	sent, err = c.do(ctx, func(l *link) error {
-		defer secret.Wipe(cmd)
-		ask := wire.Transmit{
-			Handle: c.handle, SendProtocol: protocol, SendPCILength: sizeofPCI, SendLength: uint32(len(cmd)),
-			RecvProtocol: anyPCI, RecvPCILength: sizeofPCI, RecvLength: wire.MaxData,
-		}
-		b, err := l.ask(wire.CmdTransmit, ask.AppendTo(nil), wire.TransmitSize, cmd...)
+	sent, err = c.exchange(ctx, &exchange{msg, func(l *link, in []byte) (int, error) {
+		b, err := head(in, wire.TransmitSize)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		m, err := wire.ParseTransmit(b)
 		if err == nil {
 			err = l.own(c.handle, m.Handle, m.Result)
 		}
 		if err != nil {
-			return err
+			return wire.TransmitSize, err
 		}
 		if m.RecvLength < 2 || m.RecvLength > wire.MaxData {
-			return l.malformed("response APDU of %d bytes", m.RecvLength)
+			return wire.TransmitSize, l.malformed("response APDU of %d bytes", m.RecvLength)
 		}
-		resp, err = l.receive(int(m.RecvLength))
-		return err
-	}, func(*link) error {
+		whole, err := head(in, wire.TransmitSize+int(m.RecvLength))
+		if err != nil {
+			return 0, err
+		}
+		resp = bytes.Clone(whole[wire.TransmitSize:])
+		return len(whole), nil
+	}}, func(*link) error {
 		secret.Wipe(resp)
 		return nil
 	})
 	if !sent {
-		secret.Wipe(cmd) // it never will be
+		secret.Wipe(msg) // it never will be
 	}
 	if err != nil {
 		var code wire.Result

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"sync"
 
 	"kaztoken/internal/turns"
 )
@@ -10,8 +11,12 @@ import (
 // has to be read before that of the next, also if nobody waits for it any more.
 type conn struct {
 	*turns.Line
-	link  *link // of the line's goroutine
 	minor int32
+
+	turn sync.Mutex // held by who uses the link; guards link and rest
+	link *link
+	rest *rest          // of the last exchange: to be read before the link is used again
+	late sync.WaitGroup // goroutines that wait for it
 }
 
 func newConn(l *link) *conn {
@@ -22,18 +27,26 @@ func newConn(l *link) *conn {
 // Whatever breaks the link ends the connection.
 func (c *conn) do(ctx context.Context, run, undo func(*link) error) (begun bool, err error) {
 	attempt := func(f func(*link) error) error {
-		err := f(c.link)
-		if c.link.broken != nil {
-			c.close(c.link.broken)
-			err = context.Cause(c.Life()) // it may have been closed before
-		}
-		return err
+		c.turn.Lock()
+		defer c.turn.Unlock()
+		c.settleRest()
+		return c.attempt(f)
 	}
 	var takeBack func()
 	if undo != nil {
 		takeBack = func() { attempt(undo) } // what fails here ends the connection
 	}
 	return c.Do(ctx, func() error { return attempt(run) }, takeBack)
+}
+
+// attempt uses the link. The caller has the turn.
+func (c *conn) attempt(f func(*link) error) error {
+	err := f(c.link)
+	if c.link.broken != nil {
+		c.close(c.link.broken)
+		err = context.Cause(c.Life()) // it may have been closed before
+	}
+	return err
 }
 
 // close ends the connection, and whatever waits on it, for a reason.
@@ -46,4 +59,7 @@ func (c *conn) close(why error) {
 func (c *conn) end() {
 	c.close(ErrClosed)
 	<-c.Done()
+	c.turn.Lock()   // whoever has it was woken, and nobody begins anything afterwards
+	c.turn.Unlock() //lint:ignore SA2001 it is waited for
+	c.late.Wait()
 }

@@ -45,18 +45,21 @@ const queueFull = 10 * time.Millisecond
 // link is one connection that has agreed on a protocol. It belongs to one
 // goroutine; only closing nc may come from another.
 type link struct {
-	nc      net.Conn
+	nc      io.ReadWriteCloser
 	minor   int32 // of the protocol in force
 	dialect wire.Dialect
 	early   bool  // the event of a wait came before its time
 	broken  error // why nothing more can be said on it
+
+	in  []byte // in[:end] was read and belongs to the answer that is being read
+	end int
 }
 
 // dial connects to the service at a path and agrees on a protocol.
 func dial(ctx context.Context, path string) (*link, error) {
 	var d net.Dialer
 	for {
-		nc, err := d.DialContext(ctx, "unix", path)
+		nc, err := d.DialUnix(ctx, "unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 		switch {
 		case err == nil:
 			return greet(ctx, nc)
@@ -91,6 +94,9 @@ func greet(ctx context.Context, nc net.Conn) (*link, error) {
 	}
 	if err != nil {
 		nc.Close()
+		return nil, err
+	}
+	if l.nc, err = settle(nc); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -167,7 +173,9 @@ func (l *link) receive(n int) ([]byte, error) {
 		return nil, l.broken
 	}
 	b := make([]byte, n)
-	if _, err := io.ReadFull(l.nc, b); err != nil {
+	early := copy(b, l.in[:l.end])
+	l.end = copy(l.in, l.in[early:l.end])
+	if _, err := io.ReadFull(l.nc, b[early:]); err != nil {
 		l.broken = err
 		return nil, err
 	}

@@ -39,31 +39,35 @@ func (c *Card) Begin(ctx context.Context) error {
 }
 
 func (c *Card) begin(ctx context.Context) error {
-	_, err := c.do(ctx, func(l *link) error {
-		b, err := l.ask(wire.CmdBeginTransaction, wire.BeginTransaction{Handle: c.handle}.AppendTo(nil), wire.BeginTransactionSize)
+	msg := wire.Header{Size: wire.BeginTransactionSize, Command: wire.CmdBeginTransaction}.AppendTo(nil)
+	_, err := c.exchange(ctx, &exchange{wire.BeginTransaction{Handle: c.handle}.AppendTo(msg), func(l *link, in []byte) (int, error) {
+		b, err := head(in, wire.BeginTransactionSize)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		m, err := wire.ParseBeginTransaction(b)
 		if err != nil {
-			return err
+			return len(b), err
 		}
-		return l.own(c.handle, m.Handle, m.Result)
-	}, c.unlock)
+		return len(b), l.own(c.handle, m.Handle, m.Result)
+	}}, func(l *link) error { return l.exchange(c.unlock()) })
 	return err
 }
 
 // unlock is one EndTransaction.
-func (c *Card) unlock(l *link) error {
-	b, err := l.ask(wire.CmdEndTransaction, wire.EndTransaction{Handle: c.handle, Disposition: wire.LeaveCard}.AppendTo(nil), wire.EndTransactionSize)
-	if err != nil {
-		return err
-	}
-	m, err := wire.ParseEndTransaction(b)
-	if err != nil {
-		return err
-	}
-	return l.own(c.handle, m.Handle, m.Result)
+func (c *Card) unlock() *exchange {
+	msg := wire.Header{Size: wire.EndTransactionSize, Command: wire.CmdEndTransaction}.AppendTo(nil)
+	return &exchange{wire.EndTransaction{Handle: c.handle, Disposition: wire.LeaveCard}.AppendTo(msg), func(l *link, in []byte) (int, error) {
+		b, err := head(in, wire.EndTransactionSize)
+		if err != nil {
+			return 0, err
+		}
+		m, err := wire.ParseEndTransaction(b)
+		if err != nil {
+			return len(b), err
+		}
+		return len(b), l.own(c.handle, m.Handle, m.Result)
+	}}
 }
 
 // End ends the transaction and leaves the card as it is. It takes 5 s at the
@@ -73,7 +77,7 @@ func (c *Card) End(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, parting)
 	defer cancel()
 	end := func() error {
-		_, err := c.do(ctx, c.unlock, nil)
+		_, err := c.exchange(ctx, c.unlock(), nil)
 		return err
 	}
 	err := end()
