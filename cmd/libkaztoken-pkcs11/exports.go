@@ -38,6 +38,7 @@ func kazInitialize(args unsafe.Pointer) (rv C.CK_RV) {
 		// GnuTLS: Go's runtime has its threads since the library was loaded, and the
 		// caller's signals and locks are nothing to them.
 	}
+	lendProcessors()
 	return rvOf(module.Initialize())
 }
 

@@ -16,12 +16,15 @@ import "C"
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 	"unsafe"
 
 	"kaztoken/bridge/client"
 	"kaztoken/bridge/pkcs11"
 	"kaztoken/cmd/libkaztoken-pkcs11/internal/roads"
 	"kaztoken/internal/host"
+	"kaztoken/internal/nap"
 )
 
 // version is that of the program, set by the linker: "v1.2.3".
@@ -47,5 +50,15 @@ func libraryVersion(s string) (v [2]byte) {
 	}
 	return v
 }
+
+// lendProcessors lets calls keep a processor of Go's scheduler while they wait for
+// the smart-card service for a moment, see package nap. There are some to spare also
+// on a machine with one core: who waits takes none of its time.
+var lendProcessors = sync.OnceFunc(func() {
+	const spare, most = 2, 4
+	n := max(spare+1, runtime.GOMAXPROCS(0))
+	runtime.GOMAXPROCS(n)
+	nap.Allow(min(n-spare, most))
+})
 
 func main() {}
