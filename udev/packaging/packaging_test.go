@@ -137,6 +137,7 @@ func TestScripts(t *testing.T) {
 		{"pcscd, upgrade", "kaztoken-pcscd.postinstall", []string{"configure", "0.0.9"}, systemd, nil, "systemctl disable"},
 		{"pcscd, rpm, upgrade", "kaztoken-pcscd.postinstall", []string{"2"}, systemd, nil, "systemctl disable"},
 		{"pcscd, going back", "kaztoken-pcscd.postinstall", []string{"abort-upgrade", "0.0.9"}, systemd, nil, "systemctl"},
+		{"deb, before an upgrade", "deb.preinstall", []string{"upgrade", "0.0.9"}, systemd, nil, "systemctl"},
 		{"apk, user there already", "kaztoken.apk-postinstall", nil, alpine, []string{"id -g kaztoken", "id -u kaztoken"}, "a"},
 		{"apk, removal", "kaztoken.apk-preremove", nil, alpine,
 			[]string{"rc-service --ifstarted kaztoken stop", "rc-update delete kaztoken"}, ""},

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -119,6 +120,20 @@ func TestUpgrade(t *testing.T) {
 					if left := changes(bare, r.look(t)); len(left) > 0 {
 						t.Errorf("an installation and a removal leave: %q", left)
 					}
+
+					// Who removes and installs again gets a first installation.
+					install(now)
+					if c := changes(fresh, r.look(t)); len(c) > 0 {
+						t.Errorf("installed again: %q", c)
+					}
+					if slices.Contains(arrangement.packages, "kaztoken-pcscd") {
+						r.run(t, fmt.Sprintf(m.remove[0], "kaztoken-pcscd")+" && systemctl enable kaztoken.socket")
+						install(now)
+						if got := state(); got != arrangement.socket {
+							t.Errorf("with kaztoken-pcscd installed again kaztoken.socket is %s, want %s", got, arrangement.socket)
+						}
+					}
+					r.run(t, fmt.Sprintf(m.remove[0], names))
 
 					for i, choice := range []string{
 						"true", // as it was installed
