@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -119,6 +120,13 @@ func (a *app) panel(ctx context.Context, o panelOptions) (err error) {
 		a.log.WithError(err).Warn("another start of the panel will not find this one")
 	}
 	var own *instance
+	release := sync.OnceValue(func() error {
+		if own == nil {
+			return nil
+		}
+		return own.close()
+	})
+	defer func() { err = errors.Join(err, release()) }()
 	if name := a.instanceName(o); dir != "" {
 		own, err = claim(dir, name)
 		if errors.Is(err, errRunning) {
@@ -126,8 +134,6 @@ func (a *app) panel(ctx context.Context, o panelOptions) (err error) {
 		}
 		if err != nil {
 			a.log.WithError(err).Warn("another start of the panel will not find this one")
-		} else {
-			defer func() { err = errors.Join(err, own.close()) }()
 		}
 	}
 	at, err := a.openSite(o)
@@ -151,7 +157,7 @@ func (a *app) panel(ctx context.Context, o panelOptions) (err error) {
 	if err := a.showPanel(ctx, open(), o); err != nil {
 		return errors.Join(err, at.listener.Close())
 	}
-	return at.serve(ctx, s, o.idleExit)
+	return at.serve(ctx, s, o.idleExit, release)
 }
 
 // reopenPanel opens the panel that runs already once more.

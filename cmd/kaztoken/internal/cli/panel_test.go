@@ -27,11 +27,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"kaztoken/firmware"
 	"kaztoken/firmware/emu"
 	"kaztoken/internal/host"
 	"kaztoken/internal/panel"
@@ -223,6 +225,77 @@ func TestPanel(t *testing.T) {
 	}
 	if files, err := filepath.Glob(filepath.Join(d.dir, "kaztoken", "*.sock")); err != nil || len(files) != 0 {
 		t.Errorf("left behind: %v, %v", files, err)
+	}
+}
+
+// gate is a card whose answers are kept back from a moment on, until it is opened.
+type gate struct {
+	firmware.Card
+	shut   *atomic.Bool
+	opened chan struct{}
+}
+
+func (g gate) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
+	if g.shut.Load() {
+		<-g.opened
+	}
+	return g.Card.Transmit(ctx, dst, apdu)
+}
+
+// TestPanelThatEndsIsNotOpenedAgain: while a panel that was ended waits for its last
+// operation, another start is a panel of its own. The old one's address leads nowhere.
+func TestPanelThatEndsIsNotOpenedAgain(t *testing.T) {
+	d := newDesk(t)
+	var shut atomic.Bool
+	opened := make(chan struct{})
+	d.wrap = func(c firmware.Card) firmware.Card { return gate{c, &shut, opened} }
+	p := startPanel(t, d, "--no-browser")
+	j := p.announced()
+	v, _ := visit(t, &http.Client{}, j.URL, words.English)
+	v.post("/login", "role", "user", "pin", factoryUser)
+	_, body := v.do(http.MethodGet, "/", nil)
+	fields := url.Values{"name": {"Aqtau"}}
+	for name, pattern := range map[string]string{"csrf": `name="csrf" value="([^"]+)"`, "token": `<option value="([^"]+)" selected`} {
+		fields.Set(name, regexp.MustCompile(pattern).FindStringSubmatch(body)[1])
+	}
+	shut.Store(true)
+	if _, body := v.do(http.MethodPost, "/name", fields); !strings.Contains(body, `id="busy"`) {
+		t.Errorf("the operation does not run: %s", body)
+	}
+	p.stop()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("tcp", j.Address)
+		if err != nil {
+			break
+		}
+		c.Close()
+		if time.Now().After(end) {
+			t.Fatal("it is still served")
+		}
+	}
+	q := startPanel(t, d, "--no-browser")
+	if again := q.announced(); again.Reused {
+		t.Errorf("the second start leads to the panel that has ended: %+v", again)
+	}
+	shut.Store(false)
+	close(opened)
+	if r := p.end(); r.code != exitOK {
+		t.Errorf("%+v", r)
+	}
+	if r := q.end(); r.code != exitOK {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestPanelTellsOfFiles: settings that cannot be written are told as that.
+func TestPanelTellsOfFiles(t *testing.T) {
+	a := &app{Env: System("")}
+	err := settings.Update("/dev/null/kaztoken/config.toml", func(s *settings.Settings) error { s.Language = "kk"; return nil })
+	for _, l := range words.Languages() {
+		w := words.For(l)
+		if p := a.explainToPanel(w, err); p.Message != w.Text("error.file") || !strings.Contains(p.Details, "/dev/null") {
+			t.Errorf("%s: %+v", l, p)
+		}
 	}
 }
 

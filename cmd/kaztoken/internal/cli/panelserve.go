@@ -140,8 +140,10 @@ func (a *app) readPassword(name string) (*panel.Password, error) {
 // farewellPanel bounds how long browsers are waited for at the end.
 const farewellPanel = 3 * time.Second
 
-// serve serves a panel until ctx ends, or nobody was there for idleExit.
-func (s *site) serve(ctx context.Context, p *panel.Server, idleExit time.Duration) error {
+// serve serves a panel until ctx ends, or nobody was there for idleExit. Release gives
+// the claim to be the one panel back before the first browser is refused: an operation
+// that runs may go on for long, and another start must not be led here any more.
+func (s *site) serve(ctx context.Context, p *panel.Server, idleExit time.Duration, release func() error) error {
 	web := &http.Server{
 		Handler: p, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: s.tls,
@@ -155,7 +157,7 @@ func (s *site) serve(ctx context.Context, p *panel.Server, idleExit time.Duratio
 		}
 		served <- web.Serve(s.listener)
 	}()
-	err := s.await(ctx, p, idleExit, served)
+	err := errors.Join(s.await(ctx, p, idleExit, served), release())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellPanel)
 	defer cancel()
 	if web.Shutdown(ctx) != nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"kaztoken/bridge/wire"
@@ -181,6 +183,8 @@ var commonProblems = []problem{
 		is: as[*firmware.StatusError], exit: exitFailed, message: "error.refused", own: ownDetails,
 		values: from(func(e *firmware.StatusError) []any { return []any{"sw", e.SW.String()} }),
 	},
+	{is: as[*fs.PathError], exit: exitFailed, message: "error.file", own: ownText},
+	{is: as[*os.LinkError], exit: exitFailed, message: "error.file", own: ownText},
 	{is: func(error) bool { return true }, exit: exitFailed, message: "error.other", own: ownText},
 }
 

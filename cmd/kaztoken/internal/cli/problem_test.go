@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
@@ -135,6 +136,8 @@ var mistakes = []struct {
 	{"faulty", fmt.Errorf("slot 0: %w", ccid.ErrFaulty), exitFailed},
 	{"answer", fmt.Errorf("SELECT: %w", firmware.ErrAnswer), exitFailed},
 	{"refused", &firmware.StatusError{SW: iso7816.SWConditions, INS: 0x46}, exitFailed},
+	{"file that nobody expected", fmt.Errorf("settings: %w", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}), exitFailed},
+	{"file that cannot take a name", &os.LinkError{Op: "rename", Old: "x", New: "y", Err: fs.ErrPermission}, exitFailed},
 	{"anything", errors.New("the moon is full\x1b[2J"), exitFailed},
 }
 
