@@ -12,7 +12,8 @@ import (
 // other programs use: without a look at what they did meanwhile, and without
 // naming the key. If one of them has changed anything that matters the card
 // refuses or the result does not fit the public key; it is thrown away then, and
-// ok is false: the operation has to begin from the start.
+// ok is false: the operation has to begin from the start. What is one command is
+// sent without a transaction: nothing can come into its midst.
 func (k *PrivateKey) again(op Op, use mse, out, in byte, block []byte) (result []byte, ok bool, err error) {
 	t := k.t
 	t.mu.Lock()
@@ -21,19 +22,27 @@ func (k *PrivateKey) again(op Op, use mse, out, in byte, block []byte) (result [
 		return nil, false, nil
 	}
 	t.used = mse{}
-	err = t.share.card.Begin(k.ctx)
-	if errors.Is(err, ErrReset) {
-		t.role, t.loose = 0, false
-		return nil, false, t.share.card.End(context.WithoutCancel(k.ctx))
-	}
-	if err != nil {
-		return nil, false, err
+	one := len(block) <= maxUpdate
+	if !one {
+		err = t.share.card.Begin(k.ctx)
+		if errors.Is(err, ErrReset) {
+			t.role, t.loose = 0, false
+			return nil, false, t.share.card.End(context.WithoutCancel(k.ctx))
+		}
+		if err != nil {
+			return nil, false, err
+		}
 	}
 	t.moved()
 	result, err = t.perform(k.ctx, out, in, block)
-	if endErr := t.share.card.End(context.WithoutCancel(k.ctx)); endErr != nil {
-		secret.Wipe(result)
-		return nil, false, errors.Join(err, endErr)
+	if one && err != nil && k.ctx.Err() == nil {
+		return nil, false, nil // a transaction finds out why, a reset perhaps
+	}
+	if !one {
+		if endErr := t.share.card.End(context.WithoutCancel(k.ctx)); endErr != nil {
+			secret.Wipe(result)
+			return nil, false, errors.Join(err, endErr)
+		}
 	}
 	switch {
 	case err != nil && refusal(err):

@@ -164,6 +164,11 @@ func TestKeptShared(t *testing.T) {
 	sign(1, "the other's second", again)
 	sign(0, "after the other", again+first) // which was with the other's key, and thrown away
 	sign(0, "and once more", again)
+	begun := wires[0].begun
+	sign(0, "without a transaction", again) // one command
+	if n := wires[0].begun - begun; n != 0 {
+		t.Errorf("%d transactions for one command", n)
+	}
 
 	if err := tokens[1].Logout(ctx); err != nil {
 		t.Fatal(err)

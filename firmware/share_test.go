@@ -1,6 +1,7 @@
 package firmware_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 var (
 	errBusy   = errors.New("another program has the token")
 	errCannot = errors.New("the service has gone")
+	// errWasReset is for who has no transaction and has not heard of it yet.
+	errWasReset = errors.New("the card was reset")
 )
 
 // shared is a card that several programs use, one transaction at a time.
@@ -73,8 +76,11 @@ func (c *client) End(ctx context.Context) error {
 }
 
 func (c *client) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
-	if c.s.owner != c {
+	switch single := bytes.HasPrefix(apdu, []byte{0x00, 0x2A}); { // PSO that is no part of a chain
+	case c.s.owner != c && (!single || c.s.owner != nil):
 		c.s.t.Errorf("% X outside a transaction", apdu[:4])
+	case c.s.owner == nil && c.resets != c.s.resets:
+		return dst, errWasReset
 	}
 	return c.wire.Transmit(ctx, dst, apdu)
 }

@@ -159,6 +159,7 @@ type connection struct {
 	seated bool
 	once   sync.Once
 	resets int
+	held   bool // a transaction of its own; guarded by the turn of the token in the module
 }
 
 func (c *connection) ATR() []byte           { return c.p.card.ATR() }
@@ -248,7 +249,17 @@ func (o ownCard) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error)
 // sharedCard is a card that other programs use.
 type sharedCard struct{ c *connection }
 
+// errReset is what a service says of a reset to who has no transaction.
+var errReset = errors.New("the card was reset")
+
 func (s sharedCard) Transmit(ctx context.Context, dst, apdu []byte) ([]byte, error) {
+	if !s.c.held {
+		s.c.p.turn.Lock()
+		defer s.c.p.turn.Unlock()
+		if s.c.resets != s.c.p.resets {
+			return dst, errReset
+		}
+	}
 	return s.c.transmit(ctx, dst, apdu)
 }
 
@@ -259,6 +270,7 @@ func (s sharedCard) Begin(context.Context) error {
 	default:
 	}
 	s.c.p.turn.Lock()
+	s.c.held = true
 	if s.c.resets != s.c.p.resets {
 		s.c.resets = s.c.p.resets
 		return firmware.ErrReset
@@ -267,6 +279,7 @@ func (s sharedCard) Begin(context.Context) error {
 }
 
 func (s sharedCard) End(context.Context) error {
+	s.c.held = false
 	s.c.p.turn.Unlock()
 	return nil
 }
