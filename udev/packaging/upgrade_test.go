@@ -99,9 +99,9 @@ func TestUpgrade(t *testing.T) {
 					r.run(t, m.prepare)
 					bare := r.look(t)
 					names := strings.Join(arrangement.packages, " ")
-					install := func(b build) {
+					install := func(b build, packages ...string) {
 						t.Helper()
-						r.give(t, "tmp/packages", b.files(t, m.format, arrangement.packages...))
+						r.give(t, "tmp/packages", b.files(t, m.format, packages...))
 						r.run(t, m.install)
 					}
 					state := func() string {
@@ -110,7 +110,7 @@ func TestUpgrade(t *testing.T) {
 					}
 					version := func() string { return r.run(t, m.version) + ", " + r.run(t, "kaztoken version | head -1") }
 
-					install(now)
+					install(now, arrangement.packages...)
 					if got := state(); got != arrangement.socket {
 						t.Errorf("after a first installation kaztoken.socket is %s, want %s", got, arrangement.socket)
 					}
@@ -122,13 +122,13 @@ func TestUpgrade(t *testing.T) {
 					}
 
 					// Who removes and installs again gets a first installation.
-					install(now)
+					install(now, arrangement.packages...)
 					if c := changes(fresh, r.look(t)); len(c) > 0 {
 						t.Errorf("installed again: %q", c)
 					}
 					if slices.Contains(arrangement.packages, "kaztoken-pcscd") {
 						r.run(t, fmt.Sprintf(m.remove[0], "kaztoken-pcscd")+" && systemctl enable kaztoken.socket")
-						install(now)
+						install(now, "kaztoken-pcscd")
 						if got := state(); got != arrangement.socket {
 							t.Errorf("with kaztoken-pcscd installed again kaztoken.socket is %s, want %s", got, arrangement.socket)
 						}
@@ -142,14 +142,14 @@ func TestUpgrade(t *testing.T) {
 						"systemctl enable kaztoken.service",
 						"systemctl mask kaztoken.socket kaztoken.service",
 					} {
-						install(before)
+						install(before, arrangement.packages...)
 						oldest := version()
 						for path, content := range settings {
 							r.write(t, path, content)
 						}
 						r.run(t, choice)
 						was, chosen := r.look(t), state()
-						install(now)
+						install(now, arrangement.packages...)
 						is := r.look(t)
 						if got := state(); got != chosen {
 							t.Errorf("%s: kaztoken.socket is %s after the upgrade, and was %s", choice, got, chosen)
