@@ -151,6 +151,9 @@ func serveDevice() error {
 			}
 			port, err := usbip.VHCI{}.Attach(conn, id)
 			return fmt.Sprint("port ", port), err
+		case "mute": // the card answers nothing any more (CCID rev 1.10 table 6.2-2, ICC_MUTE)
+			device.Inject(ccidsim.Fault{Where: ccidsim.Out, Kind: ccidsim.ErrorCode, Value: 0xFE, Times: ccidsim.Forever})
+			return "muted", nil
 		case "unplug":
 			device.Unplug()
 			return "unplugged", unplugged()

@@ -101,7 +101,9 @@ func prepareKernel(ctx context.Context, a apt, base string, wanted []string) (*P
 	if !ok {
 		return nil, fmt.Errorf("%s depends on %q, not on a kernel", standing, pkg)
 	}
-	dir := filepath.Join(base, version)
+	// A kernel that was unpacked with other modules is another one.
+	sum := sha256.Sum256([]byte(strings.Join(wanted, " ")))
+	dir := filepath.Join(base, fmt.Sprintf("%s-%.4x", version, sum))
 	p := &Parts{Kernel: filepath.Join(dir, "vmlinuz"), Version: version, Modules: filepath.Join(dir, "modules")}
 	err = fill(dir, func(tmp string) error {
 		if _, err := a.run(ctx, tmp, "apt-get", "-q", "download", pkg); err != nil {

@@ -20,6 +20,7 @@ var wantedModules = []string{
 	"9p", "9pnet_virtio", "overlay", // the root file system
 	"xhci_hcd", "xhci_pci", // for QEMU's own reader
 	"usbip_core", "vhci_hcd", // for the software readers
+	"usbserial", // a driver of the kernel that takes a reader away
 }
 
 // module is one kernel module, ready to be loaded.

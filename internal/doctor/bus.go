@@ -16,6 +16,9 @@ const devicesDir = "bus/usb/devices" // in /sys
 // bus looks for tokens on the bus.
 func (x *examination) bus() (*Finding, bool) {
 	all, err := x.Devices(x.ctx)
+	if err == nil && len(all) == 0 && x.Sys != nil {
+		_, err = fs.Stat(x.Sys, devicesDir) // nothing plugged in, or no USB at all
+	}
 	if err != nil && len(all) == 0 {
 		return &Finding{ID: "bus.none", Class: ClassNoToken, Values: []any{"error", err.Error()}}, false
 	}
@@ -113,7 +116,7 @@ func (x *examination) holder() (*Finding, bool) {
 	for _, dev := range x.tokens {
 		if driver := x.kernelDriver(dev); driver != "" {
 			return about(dev, "holder.kernel", ClassOutOfReach, "driver", driver,
-				"command", fmt.Sprintf("sudo modprobe -r %s", driver)), false
+				"command", "sudo modprobe -r "+x.moduleOf(driver)), false
 		}
 		holders, err := udev.Holders(x.Proc, dev.Bus, dev.Addr)
 		for _, h := range holders {
@@ -169,6 +172,15 @@ func (x *examination) driverOf(dir string) string {
 	target, err := fs.ReadLink(x.Sys, path.Join(dir, "driver"))
 	if err != nil {
 		return ""
+	}
+	return path.Base(target)
+}
+
+// moduleOf names the module that a driver of USB is in, which may have another name.
+func (x *examination) moduleOf(driver string) string {
+	target, err := fs.ReadLink(x.Sys, path.Join("bus/usb/drivers", driver, "module"))
+	if err != nil {
+		return driver
 	}
 	return path.Base(target)
 }

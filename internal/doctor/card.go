@@ -13,12 +13,13 @@ func (x *examination) card() (*Finding, bool) {
 		return nil, true
 	}
 	for _, dev := range x.tokens {
+		slept := x.suspended(dev) // asking wakes it up, or is to
 		c := x.Card(x.ctx, dev)
 		if c.Err != nil && x.ctx.Err() == nil {
 			if errors.Is(c.Err, usb.ErrBusy) {
 				return about(dev, "card.busy", ClassOutOfReach, "error", c.Err.Error()), false
 			}
-			if x.suspended(dev) {
+			if slept || x.suspended(dev) {
 				return about(dev, "card.suspended", ClassNoToken, "command",
 					"echo on | sudo tee /sys/"+devicesDir+"/"+dev.Port+"/power/control"), false
 			}

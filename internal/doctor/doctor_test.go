@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +123,10 @@ var faults = []struct {
 	{"bus.none", "no USB", doctor.ClassNoToken, func(m *machine) {
 		m.Devices = func(context.Context) ([]usb.Info, error) { return nil, fs.ErrNotExist }
 	}, "not exist"},
+	{"bus.none", "a container without USB", doctor.ClassNoToken, func(m *machine) {
+		m.devices = nil
+		maps.DeleteFunc(m.sys, func(name string, _ *fstest.MapFile) bool { return strings.HasPrefix(name, "bus/usb") })
+	}, "bus/usb/devices"},
 	{"bus.missing", "nothing is plugged in", doctor.ClassNoToken, func(m *machine) { m.devices = nil }, ""},
 	{"bus.missing", "another device is", doctor.ClassNoToken, func(m *machine) { m.devices[0].Product = 1 }, ""},
 	{"bus.unauthorized", "of a known token", doctor.ClassNoToken, func(m *machine) { m.sys[ported+"/authorized"] = file("0\n") }, "1-4/authorized"},
@@ -156,7 +161,11 @@ var faults = []struct {
 		m.root["etc/udev/rules.d/99-b.rules"] = file(`ATTR{idVendor}=="0a89", SYMLINK+="token"`)
 	}, "udevadm trigger"},
 	{"rule.group", "a user from afar", doctor.ClassOutOfReach, denied, "usermod -aG kaztoken"},
-	{"holder.kernel", "a driver", doctor.ClassOutOfReach, func(m *machine) { m.sys[ported+":1.0/driver"] = link("../drivers/usbhid") }, "usbhid"},
+	{"holder.kernel", "a driver", doctor.ClassOutOfReach, func(m *machine) { m.sys[ported+":1.0/driver"] = link("../drivers/usbhid") }, "modprobe -r usbhid"},
+	{"holder.kernel", "a driver of a module with another name", doctor.ClassOutOfReach, func(m *machine) {
+		m.sys[ported+":1.0/driver"] = link("../drivers/usbserial_generic")
+		m.sys["bus/usb/drivers/usbserial_generic/module"] = link("../../../../module/usbserial")
+	}, "modprobe -r usbserial"},
 	{"holder.program", "a program", doctor.ClassOutOfReach, func(m *machine) { m.proc["100/comm"] = file("scdaemon\n") }, "scdaemon (pid 100)"},
 	{"holder.program", "another kaztoken", doctor.ClassOutOfReach, func(m *machine) {
 		m.service = doctor.Service{State: doctor.ServiceNone, Err: fs.ErrNotExist}
@@ -204,6 +213,13 @@ var faults = []struct {
 	{"card.suspended", "it sleeps", doctor.ClassNoToken, func(m *machine) {
 		m.card = doctor.Card{Err: usb.ErrTimeout}
 		m.sys[ported+"/power/runtime_status"] = file("suspended\n")
+	}, "1-4/power/control"},
+	{"card.suspended", "it slept, and was woken to be asked", doctor.ClassNoToken, func(m *machine) {
+		m.sys[ported+"/power/runtime_status"] = file("suspended\n")
+		m.Card = func(context.Context, usb.Info) doctor.Card {
+			m.sys[ported+"/power/runtime_status"] = file("active\n")
+			return doctor.Card{Err: usb.ErrTimeout}
+		}
 	}, "1-4/power/control"},
 	{"card.silent", "it says nothing", doctor.ClassOther, func(m *machine) { m.card = doctor.Card{Err: usb.ErrTimeout} }, "timed out"},
 	{"format.vendor", "the vendor's", doctor.ClassNotAllowed, func(m *machine) { m.card.Format = doctor.FormatVendor }, ""},
