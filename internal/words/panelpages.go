@@ -142,6 +142,7 @@ var pages = []entry{
 	{"delete.title", "Нысандарды жою", "Удаление объектов", "Delete objects"},
 	{"import.title", "Сертификатты импорттау", "Импорт сертификата", "Import a certificate"},
 	{"import.file", "Файл", "Файл", "File"},
+	{"import.choose", "Файлды таңдау…", "Выбрать файл…", "Choose a file…"},
 	{
 		"import.hint", "сертификат (CER, CRT, PEM) немесе кілті бар сертификат (P12, PFX). Файлды осы жерге сүйреп әкелуге болады",
 		"сертификат (CER, CRT, PEM) или сертификат с ключом (P12, PFX). Файл можно перетащить сюда",
@@ -205,7 +206,7 @@ var pages = []entry{
 	{"settings.weak.allow", "Рұқсат ету", "Разрешать", "Allow"},
 	{"settings.idle", "Әрекетсіздіктен кейін шығу, минут", "Выход после бездействия, минут", "Log out when idle, minutes"},
 	{"settings.idle.hint", "0: ешқашан", "0: никогда", "0: never"},
-	{"settings.road", "Токенге жол", "Путь к токену", "The way to the token"},
+	{"settings.road", "Токенге қосылу", "Подключение к токену", "The way to the token"},
 	{"settings.readers", "Қандай құрылғылармен жұмыс істеу керек", "С какими устройствами работать", "Which devices to drive"},
 	{"settings.readers.kaztoken", "Тек KAZTOKEN", "Только KAZTOKEN", "KAZTOKEN only"},
 	{"settings.readers.rutoken", "Рутокен тобы түгел", "Всё семейство Рутокен", "The whole Rutoken family"},
