@@ -52,7 +52,15 @@ func (b *tab) importFile(path, password string) {
 	b.Helper()
 	b.click("#import")
 	b.see("#import-form")
+	// The browser's own words for this are in its own language, and not seen.
+	if b.scripted {
+		b.until(`getComputedStyle(document.querySelector("dialog #file")).opacity === "0"`)
+		b.says("#file-name", b.say("panel.nofile"))
+	}
 	b.upload("#file", path)
+	if b.scripted {
+		b.says("#file-name", filepath.Base(path))
+	}
 	if password != "" {
 		b.fill("#password", password)
 	}

@@ -5,12 +5,14 @@ package panel
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kaztoken/bridge"
 	"kaztoken/bridge/bridgetest"
@@ -231,6 +233,7 @@ func TestOpensTheBrowser(t *testing.T) {
 	})
 	b.enter()
 	b.see("#login")
+	b.until(`document.documentElement.classList.contains("live")`) // it is told
 
 	// Once the program has ended, a page says so, and offers nothing any more.
 	if err := s.stop(); err != nil {
@@ -239,6 +242,25 @@ func TestOpensTheBrowser(t *testing.T) {
 	b.says("main", b.say("panel.over"))
 	b.gone("#login")
 	b.look("over")
+}
+
+// TestProgramThatDies: a page whose program was killed, and could tell nobody, says that
+// it does not answer.
+func TestProgramThatDies(t *testing.T) {
+	t.Parallel()
+	s := virtual(t)
+	b := newTab(t, s, words.English, "dies").enter()
+	b.until(`document.documentElement.classList.contains("live")`)
+	s.once.Do(func() {
+		if err := s.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.cmd.Wait(); err == nil {
+			t.Error("it ended well")
+		}
+	})
+	b.says("#notices", b.say("panel.unreachable"))
+	b.look("unreachable")
 }
 
 // TestSessionsAreApart: who has logged in in one browser has not in another.
@@ -267,4 +289,66 @@ func TestSessionsAreApart(t *testing.T) {
 	b.do(navigate(s.address()))
 	b.says("#message", b.say("panel.stranger"))
 	a.see("#logout")
+}
+
+// TestSlowRequest: who does not say what he wants keeps no connection.
+func TestSlowRequest(t *testing.T) {
+	t.Parallel()
+	s := virtual(t)
+	address := strings.TrimPrefix(s.address(), "http://")
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(*patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+address+"\r\nX-Slow: "); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil || strings.Contains(string(answer), "200 OK") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// TestLateAnswer: of two answers of the server, the one that was asked for later is
+// shown, whichever comes first.
+func TestLateAnswer(t *testing.T) {
+	t.Parallel()
+	b := newTab(t, virtual(t), words.English, "late").enter()
+	b.see("#login")
+	// From now on answers wait for the test.
+	value[bool](b, `(() => {
+		window.held = [];
+		window.asked = window.shown = 0;
+		window.free = false;
+		const get = window.get = window.fetch.bind(window);
+		window.fetch = async (...args) => {
+			const answer = await get(...args), text = answer.text.bind(answer);
+			answer.text = async () => {
+				asked++;
+				const body = await text();
+				if (!free) await new Promise((go) => held.push({ go, body }));
+				setTimeout(() => shown++);
+				return body;
+			};
+			return answer;
+		};
+		document.dispatchEvent(new Event("visibilitychange"));
+		return true;
+	})()`)
+	b.until(`held.length === 1 && held[0].body.includes('id="login"')`)
+	value[bool](b, `(() => {
+		const form = new URLSearchParams({ role: "user", pin: "`+factoryUser+`" });
+		for (const name of ["csrf", "token"]) form.set(name, document.querySelector('[name="' + name + '"]').value);
+		get("/login", { method: "POST", body: form });
+		return true;
+	})()`)
+	b.until(`held.some(h => h.body.includes('id="logout"'))`)
+	value[bool](b, `(() => { free = true; for (const h of held.reverse()) h.go(); return true; })()`)
+	b.until(`shown === asked`)
+	b.see("#logout")
+	b.gone("#login")
 }

@@ -96,9 +96,17 @@
 			zone.addEventListener("drop", (e) => {
 				e.preventDefault();
 				zone.classList.remove("over");
-				if (e.dataTransfer.files.length) input.files = e.dataTransfer.files;
+				if (e.dataTransfer.files.length) take(input, e.dataTransfer.files);
 			});
+			input.addEventListener("change", () => take(input));
 		}
+	}
+
+	// take gives a field the files that were dropped, and shows which it has.
+	function take(input, files) {
+		if (files) input.files = files;
+		const name = input.parentElement.querySelector("#file-name");
+		name.textContent = input.files.length ? input.files[0].name : name.dataset.none;
 	}
 
 	document.addEventListener("click", (e) => {
@@ -160,28 +168,33 @@
 		const files = e.dataTransfer.files;
 		await ask(link.href);
 		const input = modal.querySelector("input[type=file]");
-		if (input) input.files = files;
+		if (input) take(input, files);
 	});
 
 	// News from the server.
 
 	let stale = false; // the page behind the dialog is out of date
+	let asked = 0; // how often the page was asked for: a late answer is an old one
 
 	async function refresh() {
 		if (modal.open) { stale = true; return; }
 		stale = false;
 		if (!document.getElementById("token-bar")) return; // it shows no token
-		let answer;
+		const turn = ++asked;
+		let answer, text;
 		try {
 			answer = await fetch(location.href, { headers: { "Panel-Refresh": "1" }, credentials: "same-origin" });
+			text = await answer.text();
 		} catch {
 			unreachable();
 			return;
 		}
+		if (turn !== asked) return;
 		if (!answer.ok) { location.reload(); return; }
-		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+		const page = new DOMParser().parseFromString(text, "text/html");
 		const fresh = page.getElementById("main"), old = document.getElementById("main");
-		if (!fresh || modal.open) return;
+		if (!fresh) return;
+		if (modal.open) { stale = true; return; }
 		const focused = document.activeElement && document.activeElement.id;
 		const ticked = [...old.querySelectorAll("input[name=item]:checked")].map((box) => box.value);
 		old.replaceWith(document.importNode(fresh, true));
@@ -189,6 +202,8 @@
 		prepare(document.getElementById("main"));
 		const again = focused && document.getElementById(focused);
 		if (again) again.focus();
+		const notices = document.getElementById("notices").innerText.trim();
+		if (notices) say(notices); // a place that is new is not read out
 	}
 
 	function task(data) {
@@ -230,6 +245,22 @@
 		});
 		source.addEventListener("task", (e) => task(JSON.parse(e.data)));
 		source.addEventListener("session", over);
+		source.addEventListener("open", () => root.classList.add("live"));
+		source.addEventListener("error", lost);
+	}
+
+	// lost finds out why no events come: the program may have ended without a word, or
+	// the session while the machine slept. Otherwise the browser connects again.
+	async function lost() {
+		root.classList.remove("live");
+		let answer;
+		try {
+			answer = await fetch("/settings", { headers: { "Panel-Refresh": "1", "Panel-Dialog": "1" }, credentials: "same-origin" });
+		} catch {
+			unreachable();
+			return;
+		}
+		if (!answer.ok) location.reload();
 	}
 
 	// gone tells in an open dialog that its token was pulled out.
