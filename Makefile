@@ -73,7 +73,7 @@ bench: deps-e2e ## benchmarks in process, then in the machine beside the stock d
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -tags e2e -count=1 -timeout 40m -v -bench . ./e2e -args -e2e.bench
 	$(GO) test -tags e2e -count=1 -timeout 20m -v ./e2e -args -e2e.bench -e2e.counted -e2e.run APDU
-	$(GO) test -tags "e2e bench" -count=1 -v -run '^TestMeasure' ./e2e/pkcs11
+	$(GO) test -p 1 -tags "e2e bench" -count=1 -v -run '^TestMeasure' ./e2e/pkcs11 ./e2e/panel
 
 soak: deps-e2e ## the end-to-end machine and the fault tests, SOAK times as long
 	$(GO) test -race -count=$(SOAK) -timeout 0 ./ccid/... ./internal/host ./usb/...
