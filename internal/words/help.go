@@ -3,6 +3,7 @@ package words
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // helpEntry is a text of the command line's help: the English one, which is
@@ -14,26 +15,28 @@ import (
 // all that go on with a list of names, which stays.
 type helpEntry struct{ en, kk, ru string }
 
-// helpTables is all of the help; the order does not matter.
-var helpTables = [][]helpEntry{helpGeneral, helpCompletion, helpPINs, helpCertificates, helpKeys, helpObjects, helpDevices, helpService, helpPanel, helpRegistration, helpTrace, helpDoctor}
+// helpIndex finds the entries of the help.
+type helpIndex struct {
+	texts map[string]helpEntry // every entry by its English text
+	lists []helpEntry          // those that end in {}
+}
 
-// helpTexts is every entry by its English text; helpLists are those that end in
-// {}, without it.
-var helpTexts, helpLists = func() (texts map[string]helpEntry, lists []helpEntry) {
-	texts = make(map[string]helpEntry)
+// helpIndexed is made when a text is asked for in another language than English.
+var helpIndexed = sync.OnceValue(func() helpIndex {
+	x := helpIndex{texts: make(map[string]helpEntry)}
 	for _, table := range helpTables {
 		for _, e := range table {
-			if _, twice := texts[e.en]; twice {
+			if _, twice := x.texts[e.en]; twice {
 				panic("words: two entries of help: " + e.en)
 			}
-			texts[e.en] = e
+			x.texts[e.en] = e
 			if strings.HasSuffix(e.en, "{}") {
-				lists = append(lists, e)
+				x.lists = append(x.lists, e)
 			}
 		}
 	}
-	return texts, lists
-}()
+	return x
+})
 
 // nameList is what {} stands for: what the program takes literally.
 var nameList = regexp.MustCompile(`^[\w-]+(, [\w-]+)*\.?$`)
@@ -43,8 +46,11 @@ var nameList = regexp.MustCompile(`^[\w-]+(, [\w-]+)*\.?$`)
 // comes on one line, for the caller to wrap; a text that is not known, or is
 // wanted in English, as it was given.
 func (w Words) Help(english string) string {
+	if w.Language() == English {
+		return english
+	}
 	e, list, ok := helpOf(english)
-	if !ok || w.Language() == English {
+	if !ok {
 		return english
 	}
 	text := e.ru
@@ -64,7 +70,7 @@ func HelpEntry(english string) (entry string, ok bool) {
 // HelpEntries are the English texts of all entries, in no order.
 func HelpEntries() []string {
 	var all []string
-	for en := range helpTexts {
+	for en := range helpIndexed().texts {
 		all = append(all, en)
 	}
 	return all
@@ -84,10 +90,11 @@ func Literal(paragraph string) bool {
 // helpOf finds the entry of a text, and the names that stand for its {}.
 func helpOf(english string) (e helpEntry, list string, ok bool) {
 	english = unwrap(english)
-	if e, ok = helpTexts[english]; ok {
+	all := helpIndexed()
+	if e, ok = all.texts[english]; ok {
 		return e, "", true
 	}
-	for _, e := range helpLists {
+	for _, e := range all.lists {
 		if rest, ok := strings.CutPrefix(english, strings.TrimSuffix(e.en, "{}")); ok && nameList.MatchString(rest) {
 			return e, rest, true
 		}

@@ -44,6 +44,12 @@ var problems = []entry{
 
 	// The command line.
 	{"error.usage", "пәрмен жолы қате", "неверная командная строка", "the command line is wrong"},
+	{
+		"error.leftout", "бұл бағдарламада «{command}» жоқ: ол жады аз құрылғыларға арналған",
+		"в этой программе нет «{command}»: она для устройств с малой памятью",
+		"{command} is not in this build, which is for devices with little flash",
+	},
+	{"hint.leftout", "толық бағдарламаны орнатыңыз", "установите полную программу", "install the full program"},
 	{"error.interrupted", "тоқтатылды", "прервано", "interrupted"},
 	{"error.other", "орындалмады", "не выполнено", "failed"},
 	{"error.cancelled", "бас тартылды, ештеңе өзгертілген жоқ", "отменено, ничего не изменено", "cancelled; nothing has been changed"},

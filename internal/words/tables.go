@@ -1,7 +1,7 @@
 package words
 
-// tables is the whole catalogue; the order does not matter.
-var tables = [][]entry{panel, pages, frame, ask, done, problems, hints, information, listing, certificates, demonstration, service, helping, registering, tracing, diagnoses}
+// tables is the catalogue of every build; the order does not matter.
+var tables = [][]entry{frame, ask, done, problems, hints, information, listing, certificates, service, helping, registering, tracing, diagnoses}
 
 // frame is what stands around other texts.
 var frame = []entry{

@@ -146,7 +146,7 @@ func TestProgramAndCatalogueFit(t *testing.T) {
 		t.Fatalf("%d calls found", len(calls))
 	}
 	for _, c := range calls {
-		e, ok := catalogue[c.key]
+		e, ok := catalogue()[c.key]
 		if !ok {
 			t.Errorf("%s: no words for %q", c.where, c.key)
 			continue
@@ -178,7 +178,7 @@ func TestProgramAndCatalogueFit(t *testing.T) {
 		}
 	}
 	for _, key := range unused {
-		if _, ok := catalogue[key]; !ok {
+		if _, ok := catalogue()[key]; !ok {
 			t.Errorf("%s is listed as unused and is not there", key)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -81,10 +82,12 @@ func (e entry) text(l Language) string {
 	return e.en
 }
 
-// catalogue is every entry by its key. It is not changed after it is made.
-var catalogue = func() map[Key]entry {
+// catalogue is every entry by its key, made when a text is asked for first: a
+// service that says nothing keeps none of it in memory. It is not changed after
+// it is made.
+var catalogue = sync.OnceValue(func() map[Key]entry {
 	all := make(map[Key]entry)
-	for _, table := range tables {
+	for _, table := range slices.Concat(tables, extraTables) {
 		for _, e := range table {
 			if _, twice := all[e.key]; twice {
 				panic("words: two entries " + string(e.key))
@@ -93,12 +96,12 @@ var catalogue = func() map[Key]entry {
 		}
 	}
 	return all
-}()
+})
 
 // Keys lists the keys, sorted.
 func Keys() []Key {
-	keys := make([]Key, 0, len(catalogue))
-	for k := range catalogue {
+	keys := make([]Key, 0, len(catalogue()))
+	for k := range catalogue() {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
@@ -129,7 +132,7 @@ func (w Words) Language() Language {
 // key gives the key, a value that is missing leaves its {name}. The tests of
 // this package look for both in the whole program.
 func (w Words) Text(k Key, values ...any) string {
-	e, ok := catalogue[k]
+	e, ok := catalogue()[k]
 	if !ok {
 		return string(k)
 	}
