@@ -245,11 +245,11 @@ func vacate(ctx context.Context, path string, remove bool) error {
 	ctx, cancel := context.WithTimeout(ctx, greeting)
 	defer cancel()
 	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", path)
+	c, err := d.DialUnix(ctx, "unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	switch {
 	case err == nil:
 		defer c.Close()
-		return servedBy(ctx, path, c.(*net.UnixConn))
+		return servedBy(ctx, path, c)
 	case !errors.Is(err, syscall.ECONNREFUSED):
 		return err
 	case !remove:

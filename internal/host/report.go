@@ -192,7 +192,7 @@ func AskStatus(ctx context.Context, socket string) (Report, error) {
 
 func askStatus(ctx context.Context, socket string) (Report, error) {
 	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", statusPath(socket))
+	c, err := d.DialUnix(ctx, "unix", nil, &net.UnixAddr{Name: statusPath(socket), Net: "unix"})
 	if err != nil {
 		if ctx.Err() != nil {
 			return Report{}, ctx.Err()

@@ -324,7 +324,7 @@ func askService(ctx context.Context, o host.Options, socket string) doctor.Servi
 	ctx, cancel := context.WithTimeout(ctx, serviceAnswers)
 	defer cancel()
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socket)
+	conn, err := d.DialUnix(ctx, "unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return doctor.Service{State: doctor.ServiceNone, Err: err}

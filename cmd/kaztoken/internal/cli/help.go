@@ -216,25 +216,25 @@ func FlagUsage(f *pflag.Flag, w words.Words) (value, usage string) {
 // mistake is a kind of error of the parser of command lines. The groups of its
 // pattern have the names of the text's values.
 type mistake struct {
-	pattern *regexp.Regexp
+	pattern string // a regular expression, compiled when there is a mistake
 	text    words.Key
 }
 
 // parserMistakes are what cobra and pflag find wrong: the first that fits is taken.
 // What the commands themselves find wrong is not here.
 var parserMistakes = []mistake{
-	{regexp.MustCompile(`(?s)^unknown command "(?P<name>.*)" for ".*"\n\nDid you mean this\?\n\t(?P<list>.*)\n$`), "error.command.similar"},
-	{regexp.MustCompile(`(?s)^unknown command "(?P<name>.*)" for "kaztoken"$`), "error.command.unknown"},
-	{regexp.MustCompile(`(?s)^unknown command "(?P<name>.*)" for ".*"$`), "error.argument"}, // of a command that takes none
-	{regexp.MustCompile(`(?s)^unknown flag: (?P<flag>.*)$`), "error.flag.unknown"},
-	{regexp.MustCompile(`(?s)^unknown shorthand flag: '(?P<flag>.*)' in -.*$`), "error.flag.unknown"},
-	{regexp.MustCompile(`(?s)^flag needs an argument: (?:'.' in )?(?P<flag>-.*)$`), "error.flag.value"},
-	{regexp.MustCompile(`(?s)^invalid argument "(?P<value>.*)" for "(?P<flag>.*)" flag: .*$`), "error.flag.bad"},
-	{regexp.MustCompile(`^required flag\(s\) (?P<flags>.*) not set$`), "error.flag.required"},
-	{regexp.MustCompile(`^if any flags in the group \[(?P<flags>.*)\] are set none of the others can be; .*$`), "error.flag.exclude"},
-	{regexp.MustCompile(`^accepts (?P<want>\d+) arg\(s\), received (?P<got>\d+)$`), "error.arguments"},
-	{regexp.MustCompile(`^requires at least (?P<want>\d+) arg\(s\), only received (?P<got>\d+)$`), "error.arguments.least"},
-	{regexp.MustCompile(`^accepts at most (?P<want>\d+) arg\(s\), received (?P<got>\d+)$`), "error.arguments.most"},
+	{`(?s)^unknown command "(?P<name>.*)" for ".*"\n\nDid you mean this\?\n\t(?P<list>.*)\n$`, "error.command.similar"},
+	{`(?s)^unknown command "(?P<name>.*)" for "kaztoken"$`, "error.command.unknown"},
+	{`(?s)^unknown command "(?P<name>.*)" for ".*"$`, "error.argument"}, // of a command that takes none
+	{`(?s)^unknown flag: (?P<flag>.*)$`, "error.flag.unknown"},
+	{`(?s)^unknown shorthand flag: '(?P<flag>.*)' in -.*$`, "error.flag.unknown"},
+	{`(?s)^flag needs an argument: (?:'.' in )?(?P<flag>-.*)$`, "error.flag.value"},
+	{`(?s)^invalid argument "(?P<value>.*)" for "(?P<flag>.*)" flag: .*$`, "error.flag.bad"},
+	{`^required flag\(s\) (?P<flags>.*) not set$`, "error.flag.required"},
+	{`^if any flags in the group \[(?P<flags>.*)\] are set none of the others can be; .*$`, "error.flag.exclude"},
+	{`^accepts (?P<want>\d+) arg\(s\), received (?P<got>\d+)$`, "error.arguments"},
+	{`^requires at least (?P<want>\d+) arg\(s\), only received (?P<got>\d+)$`, "error.arguments.least"},
+	{`^accepts at most (?P<want>\d+) arg\(s\), received (?P<got>\d+)$`, "error.arguments.most"},
 }
 
 // mistaken tells in a language what the parser of the command line found wrong,
@@ -245,12 +245,13 @@ func mistaken(w words.Words, err error) (text string, ok bool) {
 		return "", false
 	}
 	for _, m := range parserMistakes {
-		found := m.pattern.FindStringSubmatch(usage.Error())
+		pattern := regexp.MustCompile(m.pattern)
+		found := pattern.FindStringSubmatch(usage.Error())
 		if found == nil {
 			continue
 		}
 		var values []any
-		for i, name := range m.pattern.SubexpNames() {
+		for i, name := range pattern.SubexpNames() {
 			if name != "" {
 				values = append(values, name, strings.ReplaceAll(strings.Trim(found[i], `"`), "\n\t", ", "))
 			}
