@@ -137,7 +137,11 @@ func command(share string) string {
 	case *packages:
 		args = append(args, "-test.run="+quote("^TestPackages$|^TestSudo$"))
 	default:
-		args = append(args, "-test.skip="+quote("^TestMeasure|^TestPackages$|^TestSudo$"))
+		skipped := "^TestMeasure|^TestPackages$|^TestSudo$"
+		if *soakFlag == 1 && *runFlag == "" {
+			skipped += "|^TestDoctorServices$" // a soak run has the time
+		}
+		args = append(args, "-test.skip="+quote(skipped))
 	}
 	if *runFlag != "" {
 		args = append(args, "-test.run="+quote(*runFlag))

@@ -21,16 +21,12 @@ import (
 	"kaztoken/usb"
 )
 
-// TestDoctorFaults is what TestDoctor does not make: what the kernel, a service and a
-// card do wrong.
+// TestDoctorFaults is what TestDoctor does not make: what the kernel and a card do
+// wrong.
 func TestDoctorFaults(t *testing.T) {
 	all := program{path: "./kaztoken"}
-	root, member, stranger := doctor{all}, doctor{all.as(usersGroup)}, doctor{all.as()}
-	installRules(t)
-	k := newToken(t, ccidsim.KAZTOKEN)
-	k.plug(t)
-	dev, _ := k.appear(t)
-	udevadm(t, "settle")
+	root, member := doctor{all}, doctor{all.as(usersGroup)}
+	k, dev := wellToken(t)
 	member.finds(t, "", exitGood)
 
 	// A container that was given no USB.
@@ -38,7 +34,7 @@ func TestDoctorFaults(t *testing.T) {
 	hidden.path, hidden.args = "unshare", []string{"--mount", "sh", "-c", `mount -t tmpfs none /sys/bus/usb && exec ./kaztoken "$@"`, "sh"}
 	doctor{hidden}.finds(t, "bus.none", exitNoToken)
 
-	node := fmt.Sprintf("/dev/bus/usb/%03d/%03d", dev.Bus, dev.Addr)
+	node := nodeOf(dev)
 	var st syscall.Stat_t
 	if err := errors.Join(syscall.Stat(node, &st), os.Remove(node)); err != nil {
 		t.Fatal(err)
@@ -64,12 +60,28 @@ func TestDoctorFaults(t *testing.T) {
 	}
 	member.finds(t, "", exitGood)
 
-	faultyServices(t, node, root, member, stranger)
 	faultyCards(t, k, root)
 }
 
-// faultyServices has a service that runs and is of no use.
-func faultyServices(t *testing.T, node string, root, member, stranger doctor) {
+// wellToken plugs in a token that users may open.
+func wellToken(t *testing.T) (*token, usb.Info) {
+	t.Helper()
+	installRules(t)
+	k := newToken(t, ccidsim.KAZTOKEN)
+	k.plug(t)
+	dev, _ := k.appear(t)
+	udevadm(t, "settle")
+	return k, dev
+}
+
+func nodeOf(dev usb.Info) string { return fmt.Sprintf("/dev/bus/usb/%03d/%03d", dev.Bus, dev.Addr) }
+
+// TestDoctorServices has a service that runs and is of no use. It takes too long to
+// run every time: doctor waits five seconds for a service that is silent.
+func TestDoctorServices(t *testing.T) {
+	all := program{path: "./kaztoken"}
+	root, member, stranger := doctor{all}, doctor{all.as(usersGroup)}, doctor{all.as()}
+	_, dev := wellToken(t)
 	if err := os.MkdirAll(filepath.Dir(host.DefaultSocket), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -83,15 +95,21 @@ func faultyServices(t *testing.T, node string, root, member, stranger doctor) {
 	member.finds(t, "service.silent", exitOutOfReach)
 	deaf.Close()
 
-	// pcscd was not restarted after our driver was installed.
-	_, stop := stockStack.start(t)
-	installBundle(t)
+	// A service that somebody runs who may not open the token.
+	run := filepath.Dir(host.DefaultSocket)
+	if err := os.Chown(run, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	_, stop := startDaemon(t, "setpriv", "--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups",
+		"./kaztoken", "serve", "--socket", host.DefaultSocket)
 	root.finds(t, "service.blind", exitOutOfReach)
 	stop()
-	removeBundle(t)
+	if err := os.Chown(run, 0, 0); err != nil {
+		t.Fatal(err)
+	}
 
 	_, stop = ourStack.start(t)
-	if err := os.Chmod(node, 0o666); err != nil {
+	if err := os.Chmod(nodeOf(dev), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	stranger.finds(t, "service.refused", exitOutOfReach)
@@ -148,12 +166,14 @@ func faultyCards(t *testing.T, k *token, root doctor) {
 	power = replug(newToken(t, ccidsim.KAZTOKEN))
 	write(t, filepath.Join(power, "autosuspend_delay_ms"), "0")
 	write(t, filepath.Join(power, "control"), "auto")
-	await(t, "the token to sleep", func() (struct{}, bool) {
+	asleep := func() (struct{}, bool) {
 		b, err := os.ReadFile(filepath.Join(power, "runtime_status"))
 		return struct{}{}, err == nil && strings.TrimSpace(string(b)) == "suspended"
-	})
+	}
+	await(t, "the token to sleep", asleep)
 	root.finds(t, "", exitGood)
 	k.helper.say(t, "mute")
+	await(t, "the token to sleep again", asleep)
 	root.finds(t, "card.suspended", exitNoToken)
 
 	// A port of the machine's own controller: vhci_hcd does not switch its ports off.
@@ -176,11 +196,7 @@ func brokenOff(t *testing.T, want firmware.State) (path string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := firmware.Open(t.Context(), card)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err = firmware.Open(t.Context(), &endingCard{card, n})
+		token, err := firmware.Open(t.Context(), &endingCard{card, n})
 		if err == nil {
 			err = token.Format(t.Context(), firmware.FormatOptions{}, nil)
 		}
