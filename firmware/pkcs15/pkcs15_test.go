@@ -391,12 +391,16 @@ func TestMemory(t *testing.T) {
 		{"2048 empty entries", bytes.Repeat([]byte{0x30, 0x00}, 2048), 8 << 20},
 	} {
 		t.Run(r.name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			keys, err := ParsePrKDF(r.b)
-			runtime.ReadMemStats(&after)
-			if used := after.TotalAlloc - before.TotalAlloc; used > r.most {
-				t.Errorf("%d bytes for %d, %d entries, %v", used, len(r.b), len(keys), err)
+			used := ^uint64(0)
+			for range 10 { // the count is that of the whole process
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				ParsePrKDF(r.b)
+				runtime.ReadMemStats(&after)
+				used = min(used, after.TotalAlloc-before.TotalAlloc)
+			}
+			if used > r.most {
+				t.Errorf("%d bytes for %d", used, len(r.b))
 			}
 		})
 	}
