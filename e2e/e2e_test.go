@@ -137,11 +137,7 @@ func command(share string) string {
 	case *packages:
 		args = append(args, "-test.run="+quote("^TestPackages$|^TestSudo$"))
 	default:
-		skipped := "^TestMeasure|^TestPackages$|^TestSudo$"
-		if *soakFlag == 1 && *runFlag == "" {
-			skipped += "|^TestDoctorServices$" // a soak run has the time
-		}
-		args = append(args, "-test.skip="+quote(skipped))
+		args = append(args, "-test.skip="+quote("^TestMeasure|^TestPackages$|^TestSudo$"))
 	}
 	if *runFlag != "" {
 		args = append(args, "-test.run="+quote(*runFlag))

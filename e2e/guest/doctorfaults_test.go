@@ -76,8 +76,8 @@ func wellToken(t *testing.T) (*token, usb.Info) {
 
 func nodeOf(dev usb.Info) string { return fmt.Sprintf("/dev/bus/usb/%03d/%03d", dev.Bus, dev.Addr) }
 
-// TestDoctorServices has a service that runs and is of no use. It takes too long to
-// run every time: doctor waits five seconds for a service that is silent.
+// TestDoctorServices has a service that runs and is of no use. Doctor waits five
+// seconds for one that is silent.
 func TestDoctorServices(t *testing.T) {
 	all := program{path: "./kaztoken"}
 	root, member, stranger := doctor{all}, doctor{all.as(usersGroup)}, doctor{all.as()}
