@@ -34,12 +34,9 @@ func (x *examination) bus() (*Finding, bool) {
 		return nil, false
 	}
 	for _, dev := range x.tokens {
-		switch {
-		case x.text(dev, "authorized") == "0":
+		if x.text(dev, "authorized") == "0" {
 			return about(dev, "bus.unauthorized", ClassNoToken,
 				"command", fmt.Sprintf("echo 1 | sudo tee /sys/%s/%s/authorized", devicesDir, dev.Port)), false
-		case x.text(dev, "power/runtime_status") == "error":
-			return about(dev, "bus.power", ClassNoToken), false
 		}
 	}
 	if len(x.tokens) > 0 {

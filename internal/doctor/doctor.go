@@ -144,7 +144,7 @@ func (c Class) String() string {
 
 // IDs are all that [Finding.ID] can be.
 var IDs = []string{
-	"bus.none", "bus.missing", "bus.unauthorized", "bus.power", "bus.port",
+	"bus.none", "bus.missing", "bus.unauthorized", "bus.port",
 	"node.missing", "rule.missing", "rule.masked", "rule.other", "rule.notapplied", "rule.group",
 	"holder.kernel", "holder.program", "holder.unknown",
 	"service.down", "service.socket", "service.refused", "service.silent", "service.blind", "service.bundle",

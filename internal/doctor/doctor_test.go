@@ -134,7 +134,6 @@ var faults = []struct {
 		m.sys[ported+"/authorized"] = file("0\n")
 		m.Wanted = func(usb.Info) bool { return false }
 	}, "1-4/authorized"},
-	{"bus.power", "the port gives up", doctor.ClassNoToken, func(m *machine) { m.sys[ported+"/power/runtime_status"] = file("error\n") }, ""},
 	{"bus.port", "a port is off", doctor.ClassNoToken, func(m *machine) {
 		m.devices = nil
 		m.sys["bus/usb/devices/1-0:1.0/usb1-port4/disable"] = file("1\n")

@@ -19,8 +19,6 @@ var diagnoses = []entry{
 	},
 	{"doctor.bus.unauthorized", "жүйе бұл USB құрылғысын пайдалануға тыйым салған", "система запретила использовать это устройство USB", "the system does not authorise this USB device"},
 	{"doctor.bus.unauthorized.do", "рұқсат беріңіз: {command}", "разрешите его: {command}", "authorise it: {command}"},
-	{"doctor.bus.power", "порт токенді қоректендіре алмайды", "порт не может питать токен", "the port cannot power the token"},
-	{"doctor.bus.power.do", "токенді шығарып, басқа портқа қосыңыз", "выньте токен и подключите в другой порт", "pull the token out and plug it into another port"},
 	{"doctor.bus.port", "токен көрінбейді, ал {port} порты өшірілген", "токена не видно, а порт {port} выключен", "no token is to be seen, and port {port} is switched off"},
 	{"doctor.bus.port.do", "портты қосыңыз: {command}", "включите порт: {command}", "switch the port on: {command}"},
 

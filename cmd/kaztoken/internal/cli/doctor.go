@@ -62,7 +62,6 @@ var advice = map[string]struct{ cause, todo words.Key }{
 	"bus.none":         {"doctor.bus.none", "doctor.bus.none.do"},
 	"bus.missing":      {"doctor.bus.missing", "doctor.bus.missing.do"},
 	"bus.unauthorized": {"doctor.bus.unauthorized", "doctor.bus.unauthorized.do"},
-	"bus.power":        {"doctor.bus.power", "doctor.bus.power.do"},
 	"bus.port":         {"doctor.bus.port", "doctor.bus.port.do"},
 	"node.missing":     {"doctor.node.missing", "doctor.node.missing.do"},
 	"rule.missing":     {"doctor.rule.missing", "doctor.rule.missing.do"},
