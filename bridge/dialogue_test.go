@@ -55,16 +55,16 @@ const dialogueReader = "KAZ Test [CCID] (1234) 00 00"
 var dialogueATR = []byte{0x3B, 0x6E, 0, 0, 'K', 'A', 'Z', 'T', 'O', 'K', 'E', 'N', ' ', '1', '.', '0', 0, 1}
 
 func play(t *testing.T, text string) {
-	var numbers []uint32
+	numbers := make(chan uint32, 100)
 	cfg := bridge.Config{}
 	cfg.SetRandom(func() uint32 {
-		if len(numbers) == 0 {
+		select {
+		case n := <-numbers:
+			return n
+		default:
 			t.Error("no number left")
 			return 1
 		}
-		n := numbers[0]
-		numbers = numbers[1:]
-		return n
 	})
 	newSlot := func() *bridgetest.Slot {
 		return bridgetest.NewSlot(dialogueReader, bridgetest.WithATR(dialogueATR))
@@ -98,7 +98,7 @@ func play(t *testing.T, text string) {
 				if err != nil {
 					fail("%v", err)
 				}
-				numbers = append(numbers, uint32(n))
+				numbers <- uint32(n)
 			}
 		case line == "card out":
 			slot.Remove()

@@ -165,11 +165,11 @@ func TestControl(t *testing.T) {
 	extended := bytes.Clone(properties)
 	extended[14] = 1 // 0x10000
 	slot := echo()
-	var got []byte
+	escapes := make(chan []byte, 2)
 	slot.OnControl(func(code wire.ControlCode, dst, in []byte) ([]byte, error) {
 		switch code {
 		case wire.CtlEscape:
-			got = bytes.Clone(in)
+			escapes <- bytes.Clone(in)
 			return append(dst, 0xAA, 0xBB, 0xCC), nil
 		case wire.CtlMCTReaderDirect:
 			return append(dst, make([]byte, 5000)...), nil
@@ -204,8 +204,10 @@ func TestControl(t *testing.T) {
 			t.Errorf("%s: % x, %+v", c.name, resp, m)
 		}
 	}
-	if !bytes.Equal(got, []byte{1, 2, 3}) {
-		t.Errorf("the reader got % x", got)
+	for range cap(escapes) {
+		if got := <-escapes; !bytes.Equal(got, []byte{1, 2, 3}) {
+			t.Errorf("the reader got % x", got)
+		}
 	}
 
 	// A reader with a PIN pad and long APDUs.
