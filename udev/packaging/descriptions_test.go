@@ -167,7 +167,7 @@ func TestOpenWrt(t *testing.T) {
 		"rules.mk": "INCLUDE_DIR:=$(TOPDIR)/include\nPKG_BUILD_DIR=$(BUILD_DIR)/$(PKG_NAME)-$(PKG_VERSION)\n" +
 			"GO_PKG_BUILD_BIN_DIR=$(BUILD_DIR)/bin\nINSTALL_DIR:=install -d -m0755\nINSTALL_BIN:=install -m0755\nINSTALL_DATA:=install -m0644\n",
 		"include/package.mk": "define BuildPackage\n$(eval $(call Package/$(1)))\ninstall:\n\t$$(call Package/$(1)/install,$$(DESTDIR))\n" +
-			"show:\n\t@echo '$$(SECTION)/$$(CATEGORY) $$(GO_PKG_BUILD_PKG) -tags $$(GO_PKG_TAGS) -X $$(GO_PKG_LDFLAGS_X) $$(PKG_SOURCE) $$(USERID)'\nendef\n",
+			"show:\n\t@echo '$$(SECTION)/$$(CATEGORY) $$(GO_PKG_BUILD_PKG) -tags $$(GO_PKG_TAGS) -gcflags $$(GO_PKG_GCFLAGS) -X $$(GO_PKG_LDFLAGS_X) $$(PKG_SOURCE) $$(USERID)'\nendef\n",
 		"feeds/packages/lang/golang/golang-package.mk": "define GoBinPackage\nendef\n",
 		"feeds/packages/utils/kaztoken/Makefile":       read(t, "openwrt/Makefile"),
 	} {
@@ -183,12 +183,12 @@ func TestOpenWrt(t *testing.T) {
 	follow := func(target string) string {
 		return alone(t, here, nil, "make", "-s", "TOPDIR="+feed, "BUILD_DIR="+a.dir, "DESTDIR="+pkg, target)
 	}
-	said := regexp.MustCompile(`^utils/Utilities kaztoken/(cmd/kaztoken) -tags (minimal) -X (main\.version=\S+) (\S+) kaztoken:kaztoken$`).FindStringSubmatch(follow("show"))
-	if said == nil || said[4] != filepath.Base(a.file) {
+	said := regexp.MustCompile(`^utils/Utilities kaztoken/(cmd/kaztoken) -tags (minimal) -gcflags (all=-l) -X (main\.version=\S+) (\S+) kaztoken:kaztoken$`).FindStringSubmatch(follow("show"))
+	if said == nil || said[5] != filepath.Base(a.file) {
 		t.Fatalf("the Makefile says %q", said)
 	}
-	alone(t, filepath.Join(a.dir, "kaztoken-"+a.version), []string{"CGO_ENABLED=0"}, "go", "build", "-mod=vendor", "-buildvcs=false", "-tags", said[2],
-		"-ldflags", "-X "+said[3], "-o", filepath.Join(a.dir, "bin", "kaztoken"), "./"+said[1])
+	alone(t, filepath.Join(a.dir, "kaztoken-"+a.version), []string{"CGO_ENABLED=0"}, "go", "build", "-mod=vendor", "-buildvcs=false", "-tags", said[2], "-gcflags", said[3],
+		"-ldflags", "-X "+said[4], "-o", filepath.Join(a.dir, "bin", "kaztoken"), "./"+said[1])
 	follow("install")
 	checkInstalled(t, pkg, a.version, "usr/bin/kaztoken", "etc/init.d/kaztoken", "etc/hotplug.d/usb/70-kaztoken")
 }
