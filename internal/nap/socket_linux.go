@@ -106,6 +106,7 @@ func (s *Socket) receive(b []byte) (int, error) {
 		n, err := syscall.Read(s.fd(), b)
 		switch {
 		case n > 0:
+			received()
 			return n, nil
 		case err == nil && len(b) > 0:
 			return 0, io.EOF
@@ -120,6 +121,7 @@ func (s *Socket) receive(b []byte) (int, error) {
 // Write writes the whole of b. The other side may let it wait for stall in all; 0 is
 // for ever. One that has gone gives an error and no signal.
 func (s *Socket) Write(b []byte, stall time.Duration) (done int, err error) {
+	sending()
 	var deadline time.Time
 	for done < len(b) {
 		n, err := unix.SendmsgN(s.fd(), b[done:], nil, nil, unix.MSG_NOSIGNAL)
