@@ -157,8 +157,8 @@ func TestKeptShared(t *testing.T) {
 		}
 		s.free(what)
 	}
-	const first, again = 5, 1           // TokenInfo selected and read, key, MSE, PSO; PSO alone
-	sign(0, "first signature", first+2) // and the ODF: the other has changed the token
+	const first, again = 3, 1 // key, MSE, PSO; PSO alone
+	sign(0, "first signature", first)
 	sign(0, "second signature", again)
 	sign(1, "the other's first", first)
 	sign(1, "the other's second", again)
@@ -196,4 +196,54 @@ func TestKeptShared(t *testing.T) {
 	if err := tokens[0].Logout(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestSharedCommands counts what a program costs that opens a token which others use
+// as well, logs in, finds its key, signs once and logs out.
+func TestSharedCommands(t *testing.T) {
+	ctx := t.Context()
+	s := newShared(t)
+	first := open(t, s.client())
+	login(t, first, firmware.User)
+	generate(t, first, "one")
+	logout(t, first)
+
+	w := s.client()
+	count := func(what string, want int) {
+		t.Helper()
+		if got := len(w.sent); got != want {
+			t.Errorf("%s: %d commands, want %d: %v", what, got, want, w.names())
+		}
+		w.forget()
+	}
+	token := open(t, w)
+	count("open", 4) // ODF and TokenInfo, each selected and read
+	if _, err := token.Login(ctx, firmware.User, userPIN, firmware.KeepShared()); err != nil {
+		t.Fatal(err)
+	}
+	count("log in", 2) // tries left, PIN
+	contents, err := token.Contents(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count("list", 2+4) // TokenInfo; two directories
+	pub, err := token.ReadPublicKey(ctx, contents.PublicKeys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	count("public key", 2+2)
+	key, err := token.PrivateKeyOf(contents.PrivateKeys[0], pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("data"))
+	if _, err := key.Sign(nil, digest[:], crypto.SHA256); err != nil {
+		t.Fatal(err)
+	}
+	count("sign", 3)
+	if err := token.Logout(ctx); err != nil {
+		t.Fatal(err)
+	}
+	count("log out", 1)
+	s.free("logged out")
 }

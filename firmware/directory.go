@@ -426,15 +426,14 @@ func parseTime(s string) (time.Time, error) { return time.Parse("20060102150405Z
 // revalidate drops what is kept if another program has changed the token since.
 func (t *Token) revalidate(ctx context.Context) error {
 	if t.state != StatePKCS15 {
-		return t.recognise(ctx)
+		if err := t.recognise(ctx); err != nil || t.state != StatePKCS15 {
+			return err
+		}
+		return t.date(ctx)
 	}
 	if t.cache.info == nil { // nothing tells how old the rest is
 		t.cache = cache{}
-		_, err := t.tokenInfo(ctx)
-		if err != nil && !refusal(err) {
-			return err
-		}
-		return nil
+		return t.date(ctx)
 	}
 	before := t.cache.info.entries()
 	t.cache.info = nil
@@ -442,10 +441,28 @@ func (t *Token) revalidate(ctx context.Context) error {
 	if err != nil && !refusal(err) {
 		return err
 	}
-	if err != nil || !bytes.Equal(before, t.cache.info.entries()) || t.mayHide(info.LastUpdate) {
-		return t.recognise(ctx)
+	now, app := t.cache.info, t.app
+	if err == nil && bytes.Equal(before, now.entries()) && !t.mayHide(info.LastUpdate) {
+		return nil
+	}
+	readable := err == nil
+	if err := t.recognise(ctx); err != nil {
+		return err
+	}
+	if readable && t.state == StatePKCS15 && t.app.Equal(app) {
+		t.cache.info = now
 	}
 	return nil
+}
+
+// date reads the time of the last change, if there is one: it tells how old is what
+// was read before it.
+func (t *Token) date(ctx context.Context) error {
+	_, err := t.tokenInfo(ctx)
+	if refusal(err) {
+		return nil
+	}
+	return err
 }
 
 // mayHide reports whether there can have been a change without a later time of

@@ -20,7 +20,8 @@
 // A [Card] that is also a [Sharer] is used by other programs too. Each operation
 // then runs in a transaction of its own; a log-in holds one until the log-out.
 // What was read from the token is kept, and dropped when the time of the last
-// change in EF(TokenInfo) has moved.
+// change in EF(TokenInfo) has moved; an operation that uses nothing of it does not
+// look.
 //
 // A [Token] is safe for concurrent use: its operations run one after the other.
 package firmware

@@ -247,7 +247,7 @@ func (k *PrivateKey) compute(op Op, template, out, in byte, block []byte) ([]byt
 		return result, err
 	}
 	var result []byte
-	err := k.t.operation(k.ctx, func(ctx context.Context) (err error) {
+	err := k.t.plainOperation(k.ctx, func(ctx context.Context) (err error) {
 		if err := k.t.need(op, User); err != nil {
 			return err
 		}
@@ -314,7 +314,7 @@ func (t *Token) CertificateRequest(ctx context.Context, id []byte, template *x50
 
 // Random fills p with random bytes of the token.
 func (t *Token) Random(ctx context.Context, p []byte) error {
-	return t.operation(ctx, func(ctx context.Context) error {
+	return t.plainOperation(ctx, func(ctx context.Context) error {
 		for len(p) > 0 {
 			data, err := t.ch.do(ctx, iso7816.Command{CLA: claISO, INS: insChallenge, Ne: min(len(p), maxChallenge)})
 			if err != nil {

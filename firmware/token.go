@@ -41,7 +41,8 @@ type Token struct {
 // sharing is the use of a [Sharer].
 type sharing struct {
 	card  Sharer
-	depth int // transactions of ours, one in the other
+	depth int  // transactions of ours, one in the other
+	stale bool // in this transaction nobody has looked yet what other programs changed
 }
 
 // State says how a token is formatted, and so what is safe to do with it.
@@ -155,7 +156,7 @@ func Open(ctx context.Context, c Card, opts ...Option) (*Token, error) {
 	}
 	err := t.operation(ctx, func(ctx context.Context) error {
 		if t.state != 0 {
-			return nil // begin has looked already
+			return nil // catchUp has looked already
 		}
 		return t.recognise(ctx)
 	})
@@ -183,21 +184,43 @@ func (t *Token) LoggedIn() (Role, bool) {
 	return t.role, t.role != 0
 }
 
-// operation runs one operation by itself and, on a shared card, in a
-// transaction.
+// operation runs one operation by itself and, on a shared card, in a transaction.
+// What other programs have changed meanwhile is known then.
 func (t *Token) operation(ctx context.Context, f func(context.Context) error) (err error) {
+	return t.plainOperation(ctx, func(ctx context.Context) error {
+		if err := t.catchUp(ctx); err != nil {
+			return err
+		}
+		t.founded, t.pending = nil, nil
+		return f(ctx)
+	})
+}
+
+// plainOperation is operation for what uses nothing that was read before.
+func (t *Token) plainOperation(ctx context.Context, f func(context.Context) error) (err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.end(ctx)) }()
-	t.founded, t.pending = nil, nil
 	return f(ctx)
 }
 
-// begin begins a transaction on a shared card and looks whether another program
-// has changed anything meanwhile. The caller holds mu.
+// catchUp looks whether another program has changed anything before this
+// transaction. The caller holds mu.
+func (t *Token) catchUp(ctx context.Context) error {
+	if t.share == nil || !t.share.stale {
+		return nil
+	}
+	if err := t.revalidate(ctx); err != nil {
+		return err
+	}
+	t.share.stale = false
+	return nil
+}
+
+// begin begins a transaction on a shared card. The caller holds mu.
 func (t *Token) begin(ctx context.Context) error {
 	if t.share == nil {
 		return nil
@@ -213,10 +236,8 @@ func (t *Token) begin(ctx context.Context) error {
 		t.share.depth--
 		return fmt.Errorf("take the token for one operation: %w", err)
 	}
+	t.share.stale = true
 	t.moved()
-	if err := t.revalidate(ctx); err != nil {
-		return errors.Join(err, t.end(ctx))
-	}
 	return nil
 }
 
