@@ -5,6 +5,8 @@
  *	signclient rate MODULE PINFILE COUNT
  *		log in, sign COUNT times in one session; prints the microseconds of all
  *		and those of the fastest
+ *	signclient once MODULE PINFILE 1
+ *		log in, sign, and end
  *	signclient load MODULE PINFILE THREADS
  *		THREADS threads sign until standard input ends; after each line "back"
  *		there, prints "all" as soon as each thread has signed since, and at the
@@ -149,9 +151,23 @@ static int rate(int count)
 	return f->C_Finalize(NULL) == 0 ? 0 : 1;
 }
 
+static int once(void)
+{
+	CK_SESSION_HANDLE session;
+	CK_OBJECT_HANDLE key;
+	unsigned char out[256];
+	CK_RV rv = ready(&session, &key);
+
+	if (rv != 0)
+		die("log-in", rv);
+	if ((rv = sign(session, key, out)) != 0)
+		die("C_Sign", rv);
+	return f->C_Finalize(NULL) == 0 ? 0 : 1;
+}
+
 static atomic_int over, wrong, back, signatures, since_back, threads;
 static unsigned char first[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t keep_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	CK_RV rv;
@@ -191,7 +207,7 @@ static void *work(void *arg)
 				break;
 			pthread_mutex_lock(&lock);
 			model = out;
-			pthread_once(&once, keep);
+			pthread_once(&keep_once, keep);
 			pthread_mutex_unlock(&lock);
 			if (memcmp(out, first, sizeof out) != 0)
 				wrong++;
@@ -241,5 +257,7 @@ int main(int argc, char **argv)
 		return 2;
 	read_pin(argv[3]);
 	load(argv[2]);
+	if (strcmp(argv[1], "once") == 0)
+		return once();
 	return strcmp(argv[1], "rate") == 0 ? rate(atoi(argv[4])) : loaded(atoi(argv[4]));
 }
