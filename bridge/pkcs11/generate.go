@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/big"
 
 	"kaztoken/firmware"
@@ -48,32 +49,45 @@ func (m *Module) GenerateKeyPair(h SessionHandle, mech *Mechanism, public, priva
 			return err
 		}
 		before := x.token.contents
-		if _, err := x.token.fw.GenerateKey(ctx, o, nil); err != nil {
-			return err
-		}
-		made, err := x.token.made(ctx, ClassPrivateKey, before)
+		key, err := x.token.fw.GenerateKey(ctx, o, nil)
 		if err != nil {
 			return err
 		}
-		priv = made.handle
-		id := made.priv.ID
-		if err := x.token.amend(ctx, made, b.flags()); err != nil {
-			return err
+		if pub, priv, err = x.token.describePair(ctx, before, a, b); err != nil {
+			// Nobody has its handles, so nobody is to find it.
+			gone := x.token.fw.Delete(context.WithoutCancel(ctx), firmware.Selection{Keys: []firmware.Key{key}}, nil)
+			return errors.Join(err, gone)
 		}
-		other, err := x.token.find(func(o *object) bool { return o.pub != nil && bytes.Equal(o.pub.ID, id) })
-		if err != nil {
-			return err
-		}
-		pub = other.handle
-		changes := a.flags()
-		for _, at := range []AttributeType{AttrLabel, AttrID} {
-			if len(a[at]) > 0 {
-				changes[at] = a[at]
-			}
-		}
-		return x.token.amend(ctx, other, changes)
+		return nil
 	})
-	return pub, priv, err
+	if err != nil {
+		return 0, 0, err
+	}
+	return pub, priv, nil
+}
+
+// describePair writes what the templates say of a pair that was just made, and gives
+// its handles. It is the body of a work.
+func (t *token) describePair(ctx context.Context, before *firmware.Contents, public, private attributes) (pub, priv ObjectHandle, err error) {
+	made, err := t.made(ctx, ClassPrivateKey, before)
+	if err != nil {
+		return 0, 0, err
+	}
+	id := made.priv.ID
+	if err := t.amend(ctx, made, private.flags()); err != nil {
+		return 0, 0, err
+	}
+	other, err := t.find(func(o *object) bool { return o.pub != nil && bytes.Equal(o.pub.ID, id) })
+	if err != nil {
+		return 0, 0, err
+	}
+	changes := public.flags()
+	for _, at := range []AttributeType{AttrLabel, AttrID} {
+		if len(public[at]) > 0 {
+			changes[at] = public[at]
+		}
+	}
+	return other.handle, made.handle, t.amend(ctx, other, changes)
 }
 
 // pairTemplates checks the templates of a key pair.

@@ -127,6 +127,7 @@ func TestGenerateRefuses(t *testing.T) {
 		{"a modulus", gen, one(bits, pkcs11.Attribute{Type: pkcs11.AttrModulus, Value: []byte{1}}), nil, pkcs11.ErrTemplateInconsistent},
 		{"unknown attribute", gen, one(bits, pkcs11.Attribute{Type: 0x1234}), nil, pkcs11.ErrAttributeTypeInvalid},
 		{"long label", gen, one(bits), one(label(string(make([]byte, 300)))), pkcs11.ErrAttributeValueInvalid},
+		{"long label of the public key alone", gen, one(bits, label(string(make([]byte, 300)))), one(label("x")), pkcs11.ErrAttributeValueInvalid},
 	} {
 		want(t, c.name, try(h, &c.mech, c.a, c.b), c.want)
 	}
