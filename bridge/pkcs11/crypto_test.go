@@ -380,6 +380,20 @@ func TestAlwaysAuthenticate(t *testing.T) {
 		want(t, "with the PIN", err, nil)
 	}
 	want(t, "nothing wants it", p.Login(h, pkcs11.UserContextSpecific, userPIN), pkcs11.ErrOperationNotInitialized)
+
+	// One log-in is for one operation: the newest that waits.
+	secret := make([]byte, 128)
+	p.ok("init", p.SignInit(h, mech, priv))
+	p.ok("init to decrypt", p.DecryptInit(h, &pkcs11.Mechanism{Type: pkcs11.MechRSAX509}, priv))
+	p.ok("log in", p.Login(h, pkcs11.UserContextSpecific, userPIN))
+	_, err = p.Sign(h, []byte("data"), out)
+	want(t, "the older one", err, pkcs11.ErrUserNotLoggedIn)
+	_, err = p.Decrypt(h, secret, secret)
+	want(t, "the newer one", err, nil)
+	p.ok("log in for the older one", p.Login(h, pkcs11.UserContextSpecific, userPIN))
+	_, err = p.Sign(h, []byte("data"), out)
+	want(t, "the older one, with the PIN", err, nil)
+
 	p.ok("init", p.SignInit(h, mech, priv))
 	want(t, "wrong PIN", p.Login(h, pkcs11.UserContextSpecific, wrongPIN), pkcs11.ErrPINIncorrect)
 	_, err = p.Sign(h, []byte("data"), out)

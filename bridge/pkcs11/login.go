@@ -32,7 +32,7 @@ func (m *Module) Login(h SessionHandle, user UserType, pin []byte) error {
 	case UserSO:
 		role = firmware.Admin
 	case UserContextSpecific:
-		if !x.wantsPIN() {
+		if x.waiting() == nil {
 			return ErrOperationNotInitialized
 		}
 	default:
@@ -45,7 +45,7 @@ func (m *Module) Login(h SessionHandle, user UserType, pin []byte) error {
 		return x.login(ctx, role, pin)
 	})
 	if err == nil && user == UserContextSpecific {
-		x.gavePIN()
+		x.waiting().needsPIN = false
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"math/big"
+	"slices"
 
 	"kaztoken/firmware"
 	"kaztoken/internal/rsapad"
@@ -24,6 +25,8 @@ type operations struct {
 	// Recover operations are of their own, PKCS #11 v3.0 §5.13.
 	signRecover   *operation
 	verifyRecover *operation
+
+	asked []*operation // those with a log-in of their own, the newest last
 }
 
 // operation is one that uses a key.
@@ -82,28 +85,25 @@ func (o *operations) cancel(flags MechanismFlags) {
 // dropPrivateOperations ends what needs a log-in.
 func (o *operations) dropPrivateOperations() { o.cancel(FlagSign | FlagSignRecover | FlagDecrypt) }
 
-// private are the operations that may need a PIN of their own.
-func (o *operations) private() []*operation {
-	return []*operation{o.sign, o.decrypt, o.signRecover}
+// ask notes an operation that needs a log-in of its own.
+func (o *operations) ask(op *operation) {
+	o.asked = append(slices.DeleteFunc(o.asked, func(op *operation) bool { return !o.waits(op) }), op)
 }
 
-// wantsPIN reports whether an operation waits for a log-in of its own.
-func (o *operations) wantsPIN() bool {
-	for _, op := range o.private() {
-		if op != nil && op.needsPIN {
-			return true
-		}
-	}
-	return false
+// waits reports whether an operation still waits for that.
+func (o *operations) waits(op *operation) bool {
+	return op.needsPIN && slices.Contains([]*operation{o.sign, o.decrypt, o.signRecover}, op)
 }
 
-// gavePIN notes that log-in.
-func (o *operations) gavePIN() {
-	for _, op := range o.private() {
-		if op != nil {
-			op.needsPIN = false
+// waiting is the operation that a log-in of its own is for: the one that was begun
+// last (PKCS #11 v2.40 §5.6, C_Login); nil if none waits.
+func (o *operations) waiting() *operation {
+	for _, op := range slices.Backward(o.asked) {
+		if o.waits(op) {
+			return op
 		}
 	}
+	return nil
 }
 
 // usage is what a key is used for.
@@ -154,6 +154,9 @@ func (m *Module) start(h SessionHandle, mech *Mechanism, key ObjectHandle, use u
 		return err
 	}
 	*at = op
+	if op.needsPIN {
+		x.ask(op)
+	}
 	return nil
 }
 
