@@ -220,13 +220,20 @@ func (t *token) failed(err error) error {
 // lostLogin makes the sessions public again, because the card says that nobody is
 // logged in.
 func (t *token) lostLogin() {
+	if t.expose() {
+		_ = t.conn.Leave(func() error { return nil }) // nothing is left to log out of
+	}
+}
+
+// expose makes the sessions public, and reports whether they were not.
+func (t *token) expose() bool {
 	r := t.slot.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t.slot.token != t || t.slot.login.role == 0 {
-		return
+		return false
 	}
 	t.slot.login = login{}
 	t.slot.hidePrivate()
-	_ = t.conn.Leave(func() error { return nil }) // nothing is left to log out of
+	return true
 }
