@@ -191,6 +191,15 @@ var faults = []struct {
 	{"service.refused", "the service's policy", doctor.ClassOutOfReach, func(m *machine) {
 		m.service = doctor.Service{State: doctor.ServiceRefused, Ours: true, Err: errors.New("access denied")}
 	}, "access denied"},
+	{"service.refused", "pcscd's, whatever this user may do with the node", doctor.ClassOutOfReach, func(m *machine) {
+		denied(m)
+		m.proc["101/comm"] = file("pcscd\n")
+		m.service = doctor.Service{State: doctor.ServiceRefused, Err: errors.New("access denied")}
+	}, "access denied"},
+	{"rule.group", "our service's policy is the group", doctor.ClassOutOfReach, func(m *machine) {
+		denied(m)
+		m.service = doctor.Service{State: doctor.ServiceRefused, Ours: true, Err: errors.New("access denied")}
+	}, "usermod -aG kaztoken"},
 	{"service.silent", "a service that hangs", doctor.ClassOutOfReach, func(m *machine) {
 		m.service = doctor.Service{State: doctor.ServiceSilent, Err: context.DeadlineExceeded}
 	}, socket},

@@ -45,8 +45,11 @@ func (x *examination) permission() (*Finding, bool) {
 // denied says which rule is missing.
 func (x *examination) denied(dev usb.Info) *Finding {
 	ours := x.ruleFile(udev.RulesFile)
-	if s := x.asked(); s.State == ServiceUp && s.Token {
+	switch s := x.asked(); {
+	case s.State == ServiceUp && s.Token:
 		return nil // the service has it for this user
+	case s.State == ServiceRefused && !s.Ours:
+		return nil // pcscd has it, and the node would be of no use: what keeps this user out is its policy
 	}
 	switch {
 	case ours == nil:
