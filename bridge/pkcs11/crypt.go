@@ -152,8 +152,9 @@ func (x *session) finishDecrypt(data, out []byte, single bool) (uint, error) {
 		return 0, ErrOperationActive
 	case out == nil:
 		return uint(op.longest()), nil
-	case op.needsPIN:
-		return 0, ErrUserNotLoggedIn
+	}
+	if err := op.permitted(); err != nil {
+		return 0, err
 	}
 	if op.result == nil {
 		if !single {

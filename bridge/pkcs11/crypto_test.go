@@ -395,9 +395,30 @@ func TestAlwaysAuthenticate(t *testing.T) {
 	want(t, "the older one, with the PIN", err, nil)
 
 	p.ok("init", p.SignInit(h, mech, priv))
+	for _, pin := range [][]byte{nil, make([]byte, 300)} { // which the token is not asked about
+		want(t, "PIN of no length", p.Login(h, pkcs11.UserContextSpecific, pin), pkcs11.ErrPINLenRange)
+		want(t, "old PIN of no length", p.SetPIN(h, pin, userPIN), pkcs11.ErrPINLenRange)
+		if i, err := p.GetSessionInfo(h); err != nil || i.State != pkcs11.StateRWUser {
+			t.Errorf("after a PIN of %d bytes: %+v, %v", len(pin), i, err)
+		}
+	}
 	want(t, "wrong PIN", p.Login(h, pkcs11.UserContextSpecific, wrongPIN), pkcs11.ErrPINIncorrect)
 	_, err = p.Sign(h, []byte("data"), out)
 	want(t, "with a wrong PIN", err, pkcs11.ErrUserNotLoggedIn)
+
+	// What was used without a log-in has ended by the standard, and begins anew.
+	p.ok("log in", p.Login(h, pkcs11.UserNormal, userPIN))
+	want(t, "init of what has a log-in to come", p.SignInit(h, mech, priv), nil)
+	want(t, "twice", p.SignInit(h, mech, priv), pkcs11.ErrOperationActive)
+	_, err = p.Sign(h, []byte("data"), out)
+	want(t, "without the PIN", err, pkcs11.ErrUserNotLoggedIn)
+	p.ok("init after that", p.SignInit(h, mech, priv))
+	_, err = p.Sign(h, []byte("data"), out)
+	want(t, "the log-in is for each", err, pkcs11.ErrUserNotLoggedIn)
+	p.ok("log in", p.Login(h, pkcs11.UserContextSpecific, userPIN))
+	want(t, "in again, before it is used", p.SignInit(h, mech, priv), pkcs11.ErrOperationActive)
+	_, err = p.Sign(h, []byte("data"), out)
+	want(t, "with the PIN", err, nil)
 }
 
 // TestCommandsPerSign counts what a signature costs the token once the key was

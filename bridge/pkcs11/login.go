@@ -45,7 +45,8 @@ func (m *Module) Login(h SessionHandle, user UserType, pin []byte) error {
 		return x.login(ctx, role, pin)
 	})
 	if err == nil && user == UserContextSpecific {
-		x.waiting().needsPIN = false
+		op := x.waiting()
+		op.needsPIN, op.refused = false, false
 	}
 	return err
 }
@@ -87,6 +88,9 @@ func (x *session) mayLogin(user UserType, role firmware.Role) error {
 // login verifies a PIN and notes who is logged in by that. Whoever was before is
 // not any more if it fails. It is the body of a work.
 func (x *session) login(ctx context.Context, role firmware.Role, pin []byte) error {
+	if len(pin) == 0 || len(pin) > x.token.fw.Model().MaxPIN {
+		return ErrPINLenRange // the token has compared nothing, so nobody is logged out
+	}
 	if err := x.token.conn.Join(ctx); err != nil {
 		return err
 	}

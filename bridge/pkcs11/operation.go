@@ -47,6 +47,18 @@ type operation struct {
 	result []byte
 	// needsPIN: the key wants a log-in for each use, and had none for this one.
 	needsPIN bool
+	// refused: it was used without that. By the standard this has ended it, and it may
+	// be begun anew; programs that log in now and go on, as GnuTLS does, may, too.
+	refused bool
+}
+
+// permitted checks that an operation has the log-in that it needs.
+func (op *operation) permitted() error {
+	if op.needsPIN {
+		op.refused = true
+		return ErrUserNotLoggedIn
+	}
+	return nil
 }
 
 // end wipes what the operation has of the caller's.
@@ -138,7 +150,7 @@ func (m *Module) start(h SessionHandle, mech *Mechanism, key ObjectHandle, use u
 		x.cancel(use.flag)
 		return nil
 	}
-	if *at != nil {
+	if *at != nil && !(*at).refused {
 		return ErrOperationActive
 	}
 	known, ok := mechanisms[mech.Type]
@@ -153,6 +165,7 @@ func (m *Module) start(h SessionHandle, mech *Mechanism, key ObjectHandle, use u
 	if err != nil {
 		return err
 	}
+	(*at).end()
 	*at = op
 	if op.needsPIN {
 		x.ask(op)

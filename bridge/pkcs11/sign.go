@@ -87,8 +87,9 @@ func (x *session) finishSign(at **operation, data, out []byte, single bool) (uin
 		return uint(op.size), nil
 	case len(out) < op.size:
 		return uint(op.size), ErrBufferTooSmall
-	case op.needsPIN:
-		return 0, ErrUserNotLoggedIn
+	}
+	if err := op.permitted(); err != nil {
+		return 0, err
 	}
 	defer func() { op.end(); *at = nil }()
 	if !single {
