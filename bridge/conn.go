@@ -107,6 +107,18 @@ func (c *conn) guard(f func() error) (err error) {
 	return f()
 }
 
+// apart is guard for what is done beside the goroutine of serve: a panic ends the
+// connection by hanging it up. What f locks, it gives back by defer.
+func (c *conn) apart(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.s.trace(Event{Kind: EventPanic, Peer: c.peer, Err: fmt.Errorf("%w: %v", errPanic, p), Stack: debug.Stack()})
+			c.s.hangUp(c)
+		}
+	}()
+	f()
+}
+
 // lock takes the lock of the service, which unlock gives back.
 func (c *conn) lock() {
 	c.s.mu.Lock()
@@ -238,7 +250,7 @@ func (c *conn) post(e wire.Event) {
 	c.events = append(c.events, e)
 	if !c.sending {
 		c.sending = true
-		c.children.Go(c.sendEvents)
+		c.children.Go(func() { c.apart(c.sendEvents) })
 	}
 }
 
@@ -247,16 +259,20 @@ func (c *conn) post(e wire.Event) {
 func (c *conn) sendEvents() {
 	c.sendMu.Lock()
 	defer c.sendMu.Unlock()
-	var b []byte
+	if err := c.write(c.takeEvents()); err != nil {
+		c.link.hangUp() // its reader finds out
+	}
+}
+
+// takeEvents is what is there to send.
+func (c *conn) takeEvents() (b []byte) {
 	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	for _, e := range c.events {
 		b = e.AppendTo(b)
 	}
 	c.events, c.sending = c.events[:0], false
-	c.s.mu.Unlock()
-	if err := c.write(b); err != nil {
-		c.link.hangUp() // its reader finds out
-	}
+	return b
 }
 
 // await waits until op goes on. It is false if limit, where there is one, came
@@ -290,12 +306,14 @@ func (c *conn) startNet() {
 	c.asked++
 	asked := c.asked
 	c.net = time.AfterFunc(overdue, func() {
-		c.s.mu.Lock()
-		defer c.s.mu.Unlock()
-		if c.asked == asked {
-			c.s.machine.Overdue(c.client)
-			c.s.settle()
-		}
+		c.apart(func() {
+			c.s.mu.Lock()
+			defer c.s.mu.Unlock()
+			if c.asked == asked {
+				c.s.machine.Overdue(c.client)
+				c.s.settle()
+			}
+		})
 	})
 }
 

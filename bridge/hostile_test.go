@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"kaztoken/bridge"
 	"kaztoken/bridge/bridgetest"
@@ -424,6 +425,60 @@ func TestPanicInside(t *testing.T) {
 	p.closed()
 	s.alive(honest)
 	s.alive(s.connected())
+}
+
+// brittle is a connection whose next write panics once it is armed.
+type brittle struct {
+	net.Conn
+	armed *atomic.Bool
+}
+
+func (b brittle) Write(p []byte) (int, error) {
+	if b.armed.CompareAndSwap(true, false) {
+		panic("of a connection")
+	}
+	return b.Conn.Write(p)
+}
+
+// TestPanicOfEvent: a panic while an event is sent, of which no request knows,
+// ends one connection too.
+func TestPanicOfEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var panics atomic.Int32
+		var armed atomic.Bool
+		m := &memory{}
+		slot := echo()
+		s := onListener(t, bridge.Config{Trace: func(e bridge.Event) {
+			if e.Kind == bridge.EventPanic {
+				panics.Add(1)
+				if len(e.Stack) == 0 || e.Err == nil {
+					t.Errorf("%+v", e)
+				}
+			}
+		}}, m, slot)
+		honest := s.connected()
+		plain := s.dial
+		s.dial = func() net.Conn {
+			here, there := net.Pipe()
+			m.conns <- brittle{there, &armed}
+			t.Cleanup(func() { here.Close() })
+			return here
+		}
+		p := s.established(4)
+		s.dial = plain
+		p.wait()
+		armed.Store(true)
+		slot.Remove()
+		p.closed()
+		synctest.Wait()
+		if panics.Load() != 1 {
+			t.Errorf("%d panics", panics.Load())
+		}
+		honest.want("status", honest.status(), wire.CardRemoved)
+		if n, _ := s.service.Clients(); n != 1 {
+			t.Errorf("%d clients", n)
+		}
+	})
 }
 
 // TestPanicOfKeeper: a slot that panics when its card is powered up has a mute

@@ -341,6 +341,16 @@ func (s *Service) leave(c *conn) {
 	s.machine.Leave(c.client)
 }
 
+// hangUp ends a connection from beside its goroutine, which may be giving the
+// connection back at this moment.
+func (s *Service) hangUp(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns[c.client] == c {
+		c.link.hangUp()
+	}
+}
+
 // countChanged tells of another number of connections. The caller holds mu.
 func (s *Service) countChanged() {
 	close(s.changed)
