@@ -495,6 +495,46 @@ func TestPanicOfKeeper(t *testing.T) {
 	s.alive(s.connected())
 }
 
+// broken is a slot whose state cannot be asked for once it is armed.
+type broken struct {
+	*bridgetest.Slot
+	armed atomic.Bool
+}
+
+func (b *broken) State() bridge.SlotState {
+	if b.armed.Load() {
+		panic("of a slot")
+	}
+	return b.Slot.State()
+}
+
+// TestPanicOfState: a slot that panics when it is looked at loses its reader, and no
+// other one does.
+func TestPanicOfState(t *testing.T) {
+	var panics atomic.Int32
+	s := begin(t, bridge.Config{Trace: func(e bridge.Event) {
+		if e.Kind == bridge.EventPanic {
+			panics.Add(1)
+		}
+	}}, echo())
+	honest := s.connected()
+	b := &broken{Slot: bridgetest.NewSlot("Broken", nil)}
+	detach, err := s.service.Attach(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers := func(n int) func() bool { return func() bool { return len(s.service.Snapshot().Readers) == n } }
+	eventually(t, "both readers are there", readers(2))
+	b.armed.Store(true)
+	b.Remove()
+	eventually(t, "one reader is gone", readers(1))
+	detach() // which changes nothing
+	if panics.Load() != 1 {
+		t.Errorf("%d panics", panics.Load())
+	}
+	s.alive(honest)
+}
+
 // TestPolicyPanics: even that harms one connection only.
 func TestPolicyPanics(t *testing.T) {
 	var n atomic.Int32

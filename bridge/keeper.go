@@ -100,13 +100,32 @@ func (k *keeper) switchOff() {
 // run looks after the slot until it is detached or gone.
 func (k *keeper) run() {
 	defer close(k.done)
-	late := time.AfterFunc(startWait, func() {
-		k.s.mu.Lock()
-		defer k.s.mu.Unlock()
-		k.s.machine.PublishAnyway(k.reader)
-		k.settle()
-	})
+	late := time.AfterFunc(startWait, func() { k.apart(k.publishAnyway) })
 	defer late.Stop()
+	k.apart(k.watch)
+}
+
+// apart does what no client has asked for: a panic takes the reader away, and leaves
+// the others. What f locks, it gives back by defer.
+func (k *keeper) apart(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			k.s.trace(Event{Kind: EventPanic, Reader: k.reader.Name(), Err: fmt.Errorf("%w: %v", errPanic, p), Stack: debug.Stack()})
+			k.remove()
+		}
+	}()
+	f()
+}
+
+func (k *keeper) publishAnyway() {
+	k.s.mu.Lock()
+	defer k.s.mu.Unlock()
+	k.s.machine.PublishAnyway(k.reader)
+	k.settle()
+}
+
+// watch is run without what surrounds it.
+func (k *keeper) watch() {
 	idle := time.NewTimer(time.Hour)
 	idle.Stop()
 	defer idle.Stop()
@@ -185,13 +204,16 @@ func (k *keeper) work() {
 		if !working {
 			return
 		}
-		out := k.power(work)
-		k.s.mu.Lock()
-		k.s.stamp()
-		k.s.machine.Done(own, out)
-		k.settle()
-		k.s.mu.Unlock()
+		k.worked(own, k.power(work))
 	}
+}
+
+func (k *keeper) worked(own *sharing.Op, out sharing.Outcome) {
+	k.s.mu.Lock()
+	defer k.s.mu.Unlock()
+	k.s.stamp()
+	k.s.machine.Done(own, out)
+	k.settle()
 }
 
 // power does work on the power or the protocol of the card.
@@ -228,7 +250,7 @@ var errNoATR = errors.New("reset without an answer")
 func (k *keeper) guard(f func() (iso7816.ATR, error)) (atr iso7816.ATR, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = fmt.Errorf("%w: %v", errPanic, p)
 			k.s.trace(Event{Kind: EventPanic, Reader: k.reader.Name(), Err: err, Stack: debug.Stack()})
 		}
 	}()
