@@ -206,6 +206,11 @@ var hints = []entry{
 		"карта могла выполнить команду, а могла и не выполнить: перед повтором проверьте то, что она должна была изменить",
 		"the card may or may not have run the command: read back what it was to change before you send it again",
 	},
+	{
+		"hint.interrupted", "соңғы пәрменнің орындалғаны белгісіз; токенде қалдық бар-жоғын тексеріңіз: kaztoken check",
+		"неизвестно, выполнена ли последняя команда; проверьте, не осталось ли на токене лишнего: kaztoken check",
+		"it is not known whether the last command was carried out; see whether it left something on the token: kaztoken check",
+	},
 	{"hint.replug", "токенді қайта қосыңыз", "подключите токен снова", "plug the token in again"},
 	{
 		"hint.recheck", "токенді қайта қосып, мынаны орындаңыз: kaztoken check",

@@ -51,6 +51,7 @@ var problems = slices.Concat(extraProblems, commonProblems)
 // commonProblems are those of every build.
 var commonProblems = []problem{
 	// Interrupted, wherever it was.
+	{is: all(of(context.Canceled), of(ccid.ErrOutcomeUnknown)), exit: exitFailed, message: "error.interrupted", hint: "hint.interrupted"},
 	{is: of(context.Canceled), exit: exitFailed, message: "error.interrupted"},
 
 	// The token is away. An outcome that is unknown for another reason comes after.

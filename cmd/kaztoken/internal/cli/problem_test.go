@@ -36,6 +36,7 @@ var mistakes = []struct {
 	exit int
 }{
 	{"interrupted", fmt.Errorf("slot 0: %w", context.Canceled), exitFailed},
+	{"interrupted at work", fmt.Errorf("GENERATE: %w: %w", ccid.ErrOutcomeUnknown, context.Canceled), exitFailed},
 
 	{"no token", &host.HintError{Err: host.ErrNoToken, Hint: "hint.plug"}, exitNoToken},
 	{"no such token", &host.HintError{Err: fmt.Errorf("%q: %w", "7", host.ErrNoToken), Hint: "hint.there", Values: []any{"list", []string{"K 00", "K 01"}}}, exitNoToken},
