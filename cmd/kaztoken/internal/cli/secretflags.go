@@ -48,7 +48,7 @@ func (a *app) readSecretFrom(s *secretFlags) (*secret.Bytes, error) {
 			return nil, &fileError{err}
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o044 != 0 {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0 {
 			a.warn("warn.readable", "file", s.file)
 		}
 		b, err := firstLine(f)

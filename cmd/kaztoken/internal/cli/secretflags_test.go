@@ -76,6 +76,27 @@ func TestDescriptors(t *testing.T) {
 		want(t, exitOK, "Imported", "default PIN")
 }
 
+// TestPINFileReadable: the advice to close a file to others is for files alone;
+// a folder without x is of no use, and a device is not the user's.
+func TestPINFileReadable(t *testing.T) {
+	d := newDesk(t).files()
+	name := d.file("open.pin", factoryUser)
+	if err := os.Chmod(name, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.run("pin", "verify", "--pin-file", name).want(t, exitOK, "other users can read")
+
+	folder := t.TempDir()
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{folder, os.DevNull} {
+		if r := d.run("pin", "verify", "--pin-file", name); r.code == exitOK || strings.Contains(r.err, "chmod") {
+			t.Errorf("%s: exit code %d, %s", name, r.code, r.err)
+		}
+	}
+}
+
 // TestNoPINAsArgument: there is no flag that takes one.
 func TestNoPINAsArgument(t *testing.T) {
 	for _, name := range commandNames() {
