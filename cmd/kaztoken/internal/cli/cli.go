@@ -106,7 +106,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 	a.readSettings()
 	root := a.root()
 	a.lang = langIn(args)
-	speak(root, words.For(a.language()))
+	helped := speak(root, words.For(a.language()))
 	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
 		unmark(root)
 	}
@@ -114,6 +114,9 @@ func Main(ctx context.Context, env Env, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {
 		err = &usageError{err}
+	}
+	if err == nil {
+		err = helped()
 	}
 	for _, f := range a.descriptors {
 		f.Close() // read only

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,18 @@ func Tree(l words.Language) *cobra.Command {
 
 // speak puts the help of a whole tree into a language. The commands are written
 // in English and know nothing of it.
-func speak(root *cobra.Command, w words.Words) {
+//
+// Cobra drops the error of a help that cannot be written, so what it was is
+// asked afterwards, with wrote.
+func speak(root *cobra.Command, w words.Words) (wrote func() error) {
+	var failed error
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", c.Long)
-		writeUsage(c.OutOrStdout(), c, w)
+		var text bytes.Buffer
+		fmt.Fprintf(&text, "%s\n\n", c.Long)
+		writeUsage(&text, c, w)
+		_, failed = c.OutOrStdout().Write(text.Bytes())
 	})
 	root.SetUsageFunc(func(c *cobra.Command) error {
 		writeUsage(c.OutOrStderr(), c, w)
@@ -47,6 +54,7 @@ func speak(root *cobra.Command, w words.Words) {
 		}
 	}
 	speakOf(root, w)
+	return func() error { return failed }
 }
 
 func speakOf(c *cobra.Command, w words.Words) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,20 @@ func TestHelpIsTranslated(t *testing.T) {
 		if !used[entry] {
 			t.Errorf("no help says what internal/words has as:\n%s", entry)
 		}
+	}
+}
+
+// full is an output with no room, as a full disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: errors.New("no space left on device")}
+}
+
+// TestHelpNotWritten: a help that is lost on a full disk is a failure.
+func TestHelpNotWritten(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {}, {"help", "pin"}, {"key", "generate", "-h"}} {
+		run(t, t.Context(), nil, func(e *Env) { e.Out = full{} }, args...).want(t, exitFailed, "no space left on device")
 	}
 }
 
