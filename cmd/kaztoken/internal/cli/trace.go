@@ -26,7 +26,7 @@ helps. Names, certificates and serial numbers are.`,
 		Example: `  kaztoken trace record problem.pcapng info
   kaztoken trace show problem.pcapng`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: needsSubcommand,
 	}
 	c.AddCommand(a.traceRecordCommand(), a.traceShowCommand())
 	c.AddCommand(a.extraTraceCommands()...)
@@ -56,7 +56,13 @@ service: record serve, or stop it and record with --backend usb.`,
   kaztoken trace record service.pcapng serve --socket "$XDG_RUNTIME_DIR/pcsc"`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.record(c, args[0], args[1:], unmasked)
+			file, command := args[0], args[1:]
+			if command[0] == "--" { // as people put it before a command that another one runs
+				if command = command[1:]; len(command) == 0 {
+					return &usageError{c.Args(c, args[:1])}
+				}
+			}
+			return a.record(c, file, command, unmasked)
 		},
 	}
 	c.Flags().SetInterspersed(false) // what follows FILE belongs to COMMAND

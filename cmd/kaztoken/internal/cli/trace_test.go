@@ -83,6 +83,17 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// TestTraceRecordDashes: "--" may stand before the command.
+func TestTraceRecordDashes(t *testing.T) {
+	s := newStudio(t)
+	if r := s.must("trace", "record", "@a.pcapng", "--", "pin", "status"); !strings.Contains(r.out, "User PIN") || !strings.Contains(r.err, "recorded a.pcapng") {
+		t.Errorf("got %s%s", r.out, r.err)
+	}
+	s.run("trace").want(t, exitUsage, "a further word")
+	s.run("trace", "record", "@b.pcapng", "--").want(t, exitUsage, "requires at least 2 arg(s)")
+	s.run("trace", "record", "@b.pcapng", "--", "trace", "record", "@c.pcapng", "info").want(t, exitUsage, "a recording of a recording")
+}
+
 // noKey looks for the key of demo.p12, which is on its way in little-endian.
 func (s studio) noKey(t *testing.T, where, text string) {
 	t.Helper()
