@@ -45,7 +45,7 @@ var information = []entry{
 // listing is what lists and descriptions of certificates, keys and objects are
 // made of.
 var listing = []entry{
-	{"list.empty", "Токенде ештеңе жоқ", "На токене ничего нет", "The token holds none"},
+	{"list.empty", "Токенде мұндай нысан жоқ", "Таких объектов на токене нет", "The token holds none"},
 	{"list.others", "Басқа сертификаттар", "Другие сертификаты", "Other certificates"},
 	{"list.orphans", "Сертификаты жоқ кілт жұптары", "Ключевые пары без сертификата", "Key pairs without a certificate"},
 	{"list.keys", "Кілт жұптары", "Ключевые пары", "Key pairs"},

@@ -232,7 +232,7 @@ type mistake struct {
 // What the commands themselves find wrong is not here.
 var parserMistakes = []mistake{
 	{`(?s)^unknown command "(?P<name>.*)" for ".*"\n\nDid you mean this\?\n\t(?P<list>.*)\n$`, "error.command.similar"},
-	{`(?s)^unknown command "(?P<name>.*)" for "kaztoken"$`, "error.command.unknown"},
+	{`(?s)^unknown command "(?P<name>.*)" for "kaztoken(?: (?:cert|completion|key|object|pin|trace))?"$`, "error.command.unknown"},
 	{`(?s)^unknown command "(?P<name>.*)" for ".*"$`, "error.argument"}, // of a command that takes none
 	{`(?s)^unknown flag: (?P<flag>.*)$`, "error.flag.unknown"},
 	{`(?s)^unknown shorthand flag: '(?P<flag>.*)' in -.*$`, "error.flag.unknown"},

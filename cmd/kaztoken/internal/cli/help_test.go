@@ -178,6 +178,16 @@ func TestMistakenCommandLine(t *testing.T) {
 			}
 		}
 	}
+	// Below every command that has others and does nothing itself.
+	for _, c := range (&app{Env: System("")}).root().Commands() {
+		if !c.HasSubCommands() || c.Name() == "help" || c.Name() == "panel" {
+			continue
+		}
+		r := run(t, t.Context(), nil, nil, "--lang", "ru", c.Name(), "pigeon")
+		if first, _, _ := strings.Cut(r.err, "\n"); r.code != exitUsage || first != "kaztoken: нет такой команды: pigeon" {
+			t.Errorf("%s pigeon: exit code %d, %q", c.Name(), r.code, r.err)
+		}
+	}
 	// The last of the parser's texts is of groups of flags.
 	err := &usageError{errors.New("if any flags in the group [a b] are set none of the others can be; [a b] were all set")}
 	if got, ok := mistaken(words.For(words.Russian), err); got != "эти параметры исключают друг друга: a b" || !ok {

@@ -126,7 +126,7 @@ func TestNoPINAsArgument(t *testing.T) {
 		}
 		lang = "ru_RU.UTF-8"
 	}, "--backend", "virtual", "cert", "list")
-	r.want(t, exitOK, "На токене ничего нет")
+	r.want(t, exitOK, "Таких объектов на токене нет")
 	for name := range asked {
 		switch name {
 		case "LC_ALL", "LC_MESSAGES", "LANG", "XDG_CONFIG_HOME", langVariable, backendVariable, devicesVariable:
