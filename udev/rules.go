@@ -11,6 +11,10 @@ import (
 // 73-seat-late.rules, which turns the tag uaccess into an access list.
 const RulesFile = "70-kaztoken.rules"
 
+// PCSCDRulesFile is that of the rules which give the devices to pcscd, where its
+// driver of ours is installed: behind libccid's own, 92-pcscd_ccid.rules.
+const PCSCDRulesFile = "93-kaztoken-pcscd.rules"
+
 // RulesOptions says how the rules file is to give access.
 type RulesOptions struct {
 	// Group owns the device nodes, beside the user of the seat; empty for none.

@@ -183,6 +183,12 @@ var faults = []struct {
 		delete(m.proc, "100/fd/5")
 		m.service = doctor.Service{State: doctor.ServiceDead, Err: errors.New("connection refused")}
 	}, "restart pcscd.socket"},
+	{"service.down", "pcscd has ended, and the token is given to it", doctor.ClassOutOfReach, func(m *machine) {
+		denied(m)
+		m.root["usr/lib/udev/rules.d/"+udev.PCSCDRulesFile] = file(`ATTR{idVendor}=="0a89", ATTR{idProduct}=="0035", GROUP="pcscd"`)
+		m.root["usr/lib/pcsc/drivers/ifd-kaztoken.bundle/Contents/Info.plist"] = file("plist")
+		m.service = doctor.Service{State: doctor.ServiceDead, Err: errors.New("connection refused")}
+	}, "restart pcscd.socket"},
 	{"service.socket", "the socket's permissions", doctor.ClassOutOfReach, func(m *machine) {
 		delete(m.proc, "100/fd/5") // the service is another user's
 		m.Proc = forbidding{m.proc}

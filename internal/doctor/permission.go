@@ -50,6 +50,8 @@ func (x *examination) denied(dev usb.Info) *Finding {
 		return nil // the service has it for this user
 	case s.State == ServiceRefused && !s.Ours:
 		return nil // pcscd has it, and the node would be of no use: what keeps this user out is its policy
+	case !s.Ours && x.hasBundle() && x.givenToPCSCD():
+		return nil // it is pcscd's, whatever keeps that from showing it
 	}
 	switch {
 	case ours == nil:
@@ -68,6 +70,12 @@ func (x *examination) denied(dev usb.Info) *Finding {
 		return about(dev, "rule.notapplied", ClassOutOfReach, "command", commandTrigger)
 	}
 	return about(dev, "rule.group", ClassOutOfReach, "group", udev.Group, "command", commandGroup)
+}
+
+// givenToPCSCD reports whether the rules of pcscd's driver are in force.
+func (x *examination) givenToPCSCD() bool {
+	f := x.ruleFile(udev.PCSCDRulesFile)
+	return f != nil && len(bytes.TrimSpace(f.content)) > 0
 }
 
 type ruleFile struct {

@@ -56,13 +56,13 @@ func (x *examination) serves() (*Finding, bool) {
 		command = commandPCSC
 	}
 	switch s.State {
-	case ServiceNone:
-		if x.installed() {
-			return about("service.down", "command", commandService)
-		}
-		return nil, true
-	case ServiceDead:
-		if !x.installed() {
+	case ServiceNone, ServiceDead:
+		switch {
+		case x.hasBundle(): // then pcscd is the way, whatever else is installed
+			command = commandPCSC
+		case !x.installed() && s.State == ServiceNone:
+			return nil, true
+		case !x.installed():
 			command = commandPCSC
 		}
 		return about("service.down", "command", command)

@@ -22,7 +22,7 @@ const (
 	Library     = "libifdkaztoken.so"
 	MacLibrary  = "libifdkaztoken.dylib"
 	PListFile   = "Info.plist"
-	RulesFile   = "93-kaztoken-pcscd.rules" // behind libccid's own, 92-pcscd_ccid.rules
+	RulesFile   = udev.PCSCDRulesFile
 	rulesGroup  = "pcscd"
 	identifier  = "kaztoken.ifd" // CFBundleIdentifier
 	description = "KAZTOKEN and Rutoken IFD handler"
