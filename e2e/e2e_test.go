@@ -123,6 +123,9 @@ func boot(ctx context.Context, t *testing.T, c vm.Config) (*vm.Machine, io.Reade
 	}
 }
 
+// packageScenarios are those of -e2e.packages.
+const packageScenarios = "^TestPackages$|^TestPolkit$|^TestSudo$"
+
 // command is what the guest runs: its test binary, told where on the host QEMU
 // finds the certificates of the card it emulates.
 func command(share string) string {
@@ -135,9 +138,9 @@ func command(share string) string {
 	case *benchFlag:
 		args = append(args, "-test.run=^TestMeasure")
 	case *packages:
-		args = append(args, "-test.run="+quote("^TestPackages$|^TestSudo$"))
+		args = append(args, "-test.run="+quote(packageScenarios))
 	default:
-		args = append(args, "-test.skip="+quote("^TestMeasure|^TestPackages$|^TestSudo$"))
+		args = append(args, "-test.skip="+quote("^TestMeasure|"+packageScenarios))
 	}
 	if *runFlag != "" {
 		args = append(args, "-test.run="+quote(*runFlag))
@@ -180,6 +183,16 @@ func build(ctx context.Context, t *testing.T, share string) {
 		{"", "cp", "../udev/70-kaztoken.rules", target("70-kaztoken.rules")},
 	}
 	if *packages {
+		// A pcscd that asks polkit: Debian 12's does not. Its unit forbids what Debian 12's
+		// GLib does, so all that it needs comes with it.
+		libraries, err := vm.Newer(ctx, "trixie", "pcscd", "libpcsclite1", "libpolkit-gobject-1-0", "libglib2.0-0t64",
+			"libmount1", "libblkid1", "libselinux1", "libpcre2-8-0", "libffi8", "zlib1g", "libudev1", "libsystemd0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(target("polkit"), os.DirFS(filepath.Join(libraries, "..", ".."))); err != nil {
+			t.Fatal(err)
+		}
 		commands = append(commands,
 			[]string{"FORMATS=deb", "env", "--chdir=..", "ARCHS=amd64", "udev/packaging/previous", target("previous")},
 			[]string{"FORMATS=deb", "env", "--chdir=..", "ARCHS=amd64", "make", "-s", "dist", "BUILD=" + target("packages")})

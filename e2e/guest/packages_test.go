@@ -49,27 +49,28 @@ func without(list, other []string) []string {
 	})
 }
 
-// TestPackages installs the .deb files on a machine without pcscd and on one with it.
-// In both a stock program of an ordinary user sees a token within five seconds of its
-// being plugged in; an upgrade from an earlier build keeps what the administrator chose
-// and puts a service that runs in its place; removal leaves the settings and nothing else.
-func TestPackages(t *testing.T) {
-	const previous, latest = "previous", "packages"
-	debs := func(build, name string) string {
-		found, err := filepath.Glob(build + "/dist/" + name + "_*_amd64.deb")
-		if err != nil || len(found) != 1 {
-			t.Fatalf("packages of %s: %q, %v", name, found, err)
-		}
-		path, err := filepath.Abs(found[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
+// Builds of the packages in the share.
+const previousDebs, latestDebs = "previous", "packages"
+
+// debs is the path of a package of a build.
+func debs(t *testing.T, build, name string) string {
+	t.Helper()
+	found, err := filepath.Glob(build + "/dist/" + name + "_*_amd64.deb")
+	if err != nil || len(found) != 1 {
+		t.Fatalf("packages of %s: %q, %v", name, found, err)
 	}
-	before := etc(t)
-	b := boot(t)
-	// The machine's pcscd is unpacked and not installed, so dpkg does not know of it;
-	// and dpkg gets a data base of its own, since it reads the whole of the host's.
+	path, err := filepath.Abs(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// newDpkg gives a dpkg inside that has to succeed. The machine's pcscd is unpacked and
+// not installed, so dpkg does not know of it; and it gets a data base of its own, which
+// is empty, since it reads the whole of the host's.
+func newDpkg(t *testing.T, b *booted) func(args ...string) string {
+	t.Helper()
 	const database = "/var/lib/dpkg-of-the-test"
 	for _, dir := range []string{"info", "updates", "triggers"} {
 		if err := os.MkdirAll(filepath.Join(database, dir), 0o755); err != nil {
@@ -79,10 +80,20 @@ func TestPackages(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(database, "status"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	dpkg := func(args ...string) string {
+	return func(args ...string) string {
 		t.Helper()
 		return b.must(t, append([]string{"dpkg", "--admindir=" + database, "--force-depends"}, args...)...)
 	}
+}
+
+// TestPackages installs the .deb files on a machine without pcscd and on one with it.
+// In both a stock program of an ordinary user sees a token within five seconds of its
+// being plugged in; an upgrade from an earlier build keeps what the administrator chose
+// and puts a service that runs in its place; removal leaves the settings and nothing else.
+func TestPackages(t *testing.T) {
+	before := etc(t)
+	b := boot(t)
+	dpkg := newDpkg(t, b)
 	enabled := func(unit string) bool {
 		out, _ := b.run(t, "systemctl", "is-enabled", unit)
 		return strings.TrimSpace(out) == "enabled"
@@ -108,7 +119,7 @@ func TestPackages(t *testing.T) {
 	if err := os.Rename(pcscdPath, pcscdPath+".away"); err != nil {
 		t.Fatal(err)
 	}
-	dpkg("-i", debs(previous, "kaztoken"), debs(previous, "kaztoken-pkcs11"))
+	dpkg("-i", debs(t, previousDebs, "kaztoken"), debs(t, previousDebs, "kaztoken-pkcs11"))
 	old := b.must(t, "kaztoken", "version")
 	udevadm(t, "control", "--reload") // dpkg runs where no udevd is
 	if !enabled(socketUnit) {
@@ -125,7 +136,7 @@ func TestPackages(t *testing.T) {
 	// An upgrade keeps the administrator's choice, whichever it was.
 	b.must(t, user...) // the service runs now, for a minute
 	was := b.unit(t, serviceUnit, "ActiveState", "MainPID")
-	dpkg("-i", debs(latest, "kaztoken"), debs(latest, "kaztoken-pkcs11"))
+	dpkg("-i", debs(t, latestDebs, "kaztoken"), debs(t, latestDebs, "kaztoken-pkcs11"))
 	is := b.unit(t, serviceUnit, "ActiveState", "MainPID")
 	if was["ActiveState"] != "active" || is["ActiveState"] != "active" || was["MainPID"] == is["MainPID"] {
 		t.Errorf("a service that runs is %v before an upgrade and %v after it", was, is)
@@ -137,8 +148,8 @@ func TestPackages(t *testing.T) {
 		t.Errorf("after an upgrade it is still %s", now)
 	}
 	b.must(t, "systemctl", "disable", "--now", socketUnit, serviceUnit)
-	dpkg("-i", debs(previous, "kaztoken"))
-	dpkg("-i", debs(latest, "kaztoken"))
+	dpkg("-i", debs(t, previousDebs, "kaztoken"))
+	dpkg("-i", debs(t, latestDebs, "kaztoken"))
 	for _, unit := range []string{socketUnit, serviceUnit} {
 		if state := b.unit(t, unit, "ActiveState")["ActiveState"]; state != "inactive" || enabled(unit) {
 			t.Errorf("%s was disabled, and is %s after an upgrade, enabled: %v", unit, state, enabled(unit))
@@ -153,8 +164,8 @@ func TestPackages(t *testing.T) {
 	if err := os.Rename(pcscdPath+".away", pcscdPath); err != nil {
 		t.Fatal(err)
 	}
-	dpkg("-i", debs(previous, "kaztoken-pcscd"))
-	dpkg("-i", debs(latest, "kaztoken-pcscd"))
+	dpkg("-i", debs(t, previousDebs, "kaztoken-pcscd"))
+	dpkg("-i", debs(t, latestDebs, "kaztoken-pcscd"))
 	if enabled(socketUnit) {
 		t.Errorf("%s is enabled beside pcscd", socketUnit)
 	}

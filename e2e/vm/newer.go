@@ -24,7 +24,7 @@ func Newer(ctx context.Context, suite string, packages ...string) (string, error
 	if err != nil {
 		return "", fmt.Errorf("cache directory: %w", err)
 	}
-	dir := filepath.Join(base, "kaztoken", "e2e", "newer-"+suite)
+	dir := filepath.Join(base, "kaztoken", "e2e", "newer-"+suite+"-"+strings.Join(packages, "-"))
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
